@@ -1,0 +1,3 @@
+"""The gateway agent: capture -> columns -> windows -> features -> scores -> incidents -> reports."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""What all parts agree on: feature schemas, the bundle manifest, messages, topics and errors."""

@@ -1,0 +1,1 @@
+"""The exporter: torch -> ONNX, parity gates, bundle."""

@@ -1,0 +1,1 @@
+"""The lab: real programs in own network namespaces -> labelled captures."""

@@ -1,0 +1,1 @@
+"""The desktop trainer: data -> model -> threshold -> evaluation."""

@@ -1,0 +1,8 @@
+"""Command line of this part."""
+
+import click
+
+
+@click.group()
+def main() -> None:
+    """Commands."""
