@@ -27,8 +27,7 @@ class Closed(IntEnum):
 
     FULL = 0
     TIMEOUT = 1
-    EVICTED = 2
-    END = 3
+    END = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,46 @@
+"""The stream clock: a time that never runs back, made from capture times that may.
+
+Windows, timeouts and ageing run on this clock. It starts at 0 with the first packet. A capture time that
+falls back by more than ``BACK_US`` or leaps ahead by more than ``AHEAD_US`` is taken as a broken clock:
+the stream goes on from where it was (plus at most ``AHEAD_US``) and the jump is counted. Smaller disorder
+is smoothed by the running maximum, so it neither stalls nor drifts.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from emtc_agent.packets import Int64
+
+BACK_US = 1_000_000
+AHEAD_US = 3_600_000_000
+
+
+class StreamClock:
+    """Turns capture times into stream time; the result does not depend on how the stream is cut.
+
+    Attributes:
+        now_us: Stream time of the last packet.
+        jumps: Capture times that were clamped.
+    """
+
+    def __init__(self) -> None:
+        self.now_us = 0
+        self.jumps = 0
+        self._last_ts_us: int | None = None
+        self._last_us = 0  # unsmoothed stream time of the last packet
+
+    def advance(self, ts_us: Int64) -> Int64:
+        """Stream time (N,) int64 of the next packets, given their capture times (N,)."""
+        if not len(ts_us):
+            return ts_us
+        first = int(ts_us[0]) if self._last_ts_us is None else self._last_ts_us
+        step = np.diff(ts_us, prepend=first)
+        jumped = (step < -BACK_US) | (step > AHEAD_US)
+        if jumped.any():
+            self.jumps += int(np.count_nonzero(jumped))
+            step = np.where(jumped, np.clip(step, 0, AHEAD_US), step)
+        raw = np.cumsum(step) + self._last_us
+        clock = np.maximum(np.maximum.accumulate(raw), self.now_us)
+        self._last_ts_us, self._last_us, self.now_us = int(ts_us[-1]), int(raw[-1]), int(clock[-1])
+        return clock

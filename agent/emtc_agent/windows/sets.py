@@ -1,0 +1,65 @@
+"""A bounded set-associative table of 64-bit tags: find or admit many at once, never grow.
+
+The table is ``groups`` rows of ``ways`` places. A tag belongs to one row; it takes a free place there or is
+*spilled* (not admitted). Nothing is ever evicted while packets arrive: places are freed only by ``release``,
+which callers do at fixed points of the stream. Between those points the order of arrival within a row is all
+that decides who is admitted, so results do not depend on how the stream is cut into batches.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from emtc_agent.packets import Bool, Int64, UInt64
+
+SPILLED = -1
+
+
+class BoundedSets:
+    """Rows of places that hold tags (0 marks a free place; callers never pass tag 0).
+
+    Attributes:
+        tags: (groups, ways) uint64.
+    """
+
+    def __init__(self, groups: int, ways: int) -> None:
+        self.ways = ways
+        self.tags = np.zeros((groups, ways), np.uint64)
+
+    def find(self, row: Int64, tag: UInt64) -> Int64:
+        """Place (flat index) of each tag in its row, ``SPILLED`` where it is not there."""
+        hit = self.tags[row] == tag[:, None]
+        way = hit.argmax(axis=1)
+        found = hit[np.arange(len(row)), way]
+        return np.where(found, row * self.ways + way, SPILLED)
+
+    def admit(self, row: Int64, tag: UInt64) -> Int64:
+        """Give each of these distinct, absent tags a free place of its row in the order given.
+
+        Returns:
+            Place of each tag, ``SPILLED`` where its row was full.
+        """
+        by_row = np.argsort(row, kind="stable")
+        rows = row[by_row]
+        rank = np.arange(len(rows)) - _run_starts(rows)
+        free = self.tags[rows] == 0
+        free_first = np.argsort(~free, axis=1, kind="stable")
+        fits = rank < free.sum(axis=1)
+        way = free_first[np.arange(len(rows)), np.minimum(rank, self.ways - 1)]
+        place = np.where(fits, rows * self.ways + way, SPILLED)
+        self.tags.reshape(-1)[place[fits]] = tag[by_row][fits]
+        placed = np.empty_like(place)
+        placed[by_row] = place
+        return placed
+
+    def release(self, gone: Bool) -> None:
+        """Free the places marked in ``gone`` (groups, ways)."""
+        self.tags[gone] = 0
+
+
+def _run_starts(sorted_values: Int64) -> Int64:
+    """For each element of a sorted array, the index where its run of equal values begins."""
+    index = np.arange(len(sorted_values))
+    first = np.ones(len(sorted_values), bool)
+    first[1:] = sorted_values[1:] != sorted_values[:-1]
+    return np.maximum.accumulate(np.where(first, index, 0))
