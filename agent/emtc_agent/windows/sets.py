@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from emtc_agent.packets import Bool, Int64, UInt64
+from emtc_agent.windows.arrays import is_first
 
 SPILLED = -1
 
@@ -60,6 +61,4 @@ class BoundedSets:
 def _run_starts(sorted_values: Int64) -> Int64:
     """For each element of a sorted array, the index where its run of equal values begins."""
     index = np.arange(len(sorted_values))
-    first = np.ones(len(sorted_values), bool)
-    first[1:] = sorted_values[1:] != sorted_values[:-1]
-    return np.maximum.accumulate(np.where(first, index, 0))
+    return np.maximum.accumulate(np.where(is_first(sorted_values), index, 0))

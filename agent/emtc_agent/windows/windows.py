@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from typing import Protocol
 
@@ -90,6 +91,16 @@ def empty_windows(columns: int) -> Windows:
         peer_port=np.zeros(0, np.uint16),
         peer_proto=np.zeros(0, np.uint8),
     )
+
+
+def join(parts: Sequence[Windows], columns: int) -> Windows:
+    """The windows of all parts, in order."""
+    if not parts:
+        return empty_windows(columns)
+    if len(parts) == 1:
+        return parts[0]
+    names = [column.name for column in fields(Windows)]
+    return Windows(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 @dataclass(slots=True)

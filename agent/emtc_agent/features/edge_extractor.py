@@ -1,0 +1,229 @@
+"""The ``edge-v1`` extractor: packets in, closed windows of every endpoint out, in bounded memory.
+
+Per batch: decode -> attribute packets to endpoints -> sort by endpoint -> put the records of open windows in
+front -> cut into windows -> compute the closed ones, keep the records of the open ones. Keeping raw records
+(at most 31 per endpoint) instead of partial sums makes the formulas plain and the rows independent of how the
+stream was cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from emtc_agent.columns import Other, decode, read_hints
+from emtc_agent.features.closing import ClosedSet, WindowMaker, find_closed, select
+from emtc_agent.packets import Bool, Int64, PacketBatch, UInt8
+from emtc_agent.windows.attribution import Records, attribute
+from emtc_agent.windows.clock import StreamClock
+from emtc_agent.windows.endpoints import EndpointTable
+from emtc_agent.windows.grouping import Groups, group_by_endpoint, regroup, time_order
+from emtc_agent.windows.hashing import KeyedHash
+from emtc_agent.windows.networks import DeviceNetworks
+from emtc_agent.windows.pool import OpenWindows, Pool, interleave
+from emtc_agent.windows.records import pool_of
+from emtc_agent.windows.segments import window_starts
+from emtc_agent.windows.windows import ExtractorStats, Windows, empty_windows, join
+from emtc_contract.edge_v1 import EDGE_V1
+from emtc_contract.schema import FeatureSchema
+
+MAX_BATCH = 65_536
+SWEEP_PACKETS = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeConfig:
+    """Sizes and times of the extractor; they bound its memory.
+
+    Attributes:
+        max_endpoints: Endpoint slots; a power of two, at least 8.
+        peers_per_endpoint: Remotes, and (remote, service) pairs, remembered per endpoint; a power of two.
+        networks: Where devices live.
+        novelty_after_s: Silent learning time of an endpoint before anything counts as new to it.
+        sweep_every_s: Least stream time between two clean-ups of the tables.
+        endpoint_idle_s: Silence after which an endpoint is forgotten.
+        brief_packets, brief_idle_s: Endpoints with so few packets are forgotten after this shorter silence.
+        peer_age_s, brief_peer_age_s: Ages at which a peer is forgotten; the shorter one if used only once.
+        hash_key: Fixed hash key for reproducible tests; random by default.
+    """
+
+    max_endpoints: int = 4_096
+    peers_per_endpoint: int = 128
+    networks: DeviceNetworks = field(default_factory=DeviceNetworks)
+    novelty_after_s: float = 120.0
+    sweep_every_s: float = 600.0
+    endpoint_idle_s: float = 86_400.0
+    brief_packets: int = 32
+    brief_idle_s: float = 600.0
+    peer_age_s: float = 7 * 86_400.0
+    brief_peer_age_s: float = 6 * 3_600.0
+    hash_key: int | None = None
+
+
+class EdgeExtractor:
+    """Implements ``Extractor`` for ``edge-v1``."""
+
+    schema: FeatureSchema = EDGE_V1
+
+    def __init__(self, config: EdgeConfig | None = None) -> None:
+        self.config = config or EdgeConfig()
+        self.stats = ExtractorStats()
+        self._clock = StreamClock()
+        self._hash = KeyedHash(self.config.hash_key)
+        slots = self.config.max_endpoints + 1
+        self._endpoints = EndpointTable(self.config.max_endpoints)
+        self._open = OpenWindows(slots, self.schema.window.packets)
+        self._quiet_since_us = np.zeros(
+            slots, np.int64
+        )  # stream time of the last packet before the open window
+        self._maker = WindowMaker(
+            slots, self.config.peers_per_endpoint, int(self.config.novelty_after_s * 1e6), self._hash
+        )
+        self._window_us = int((self.schema.window.seconds or 0) * 1e6)
+        self._position = 0
+        self._swept_us = 0
+
+    def push(self, batch: PacketBatch) -> Windows:
+        """Take the next packets of the stream and return the windows they closed."""
+        return join(
+            [self._step(part, clock_us) for part, clock_us in self._cut(batch)], len(self.schema.features)
+        )
+
+    def finish(self) -> Windows:
+        """End of the stream: close and return every open window."""
+        slots = np.flatnonzero(self._open.count)
+        count = self._open.count[slots]
+        return self._close(self._open.take(slots), slots, np.cumsum(count) - count, np.zeros(0, np.int64))
+
+    def _cut(self, batch: PacketBatch) -> Iterator[tuple[PacketBatch, Int64]]:
+        """Parts of at most ``MAX_BATCH`` packets; tables are swept between parts where that is due."""
+        clock_us = self._clock.advance(batch.ts_us)
+        begin = 0
+        for at in range(-self._position % SWEEP_PACKETS, len(batch), SWEEP_PACKETS):
+            due = clock_us[at] - self._swept_us >= self.config.sweep_every_s * 1e6
+            if at > begin and (due or at - begin > MAX_BATCH - SWEEP_PACKETS):
+                yield batch.slice(begin, at), clock_us[begin:at]
+                begin = at
+            if due:
+                self._sweep(int(clock_us[at]))
+        if begin < len(batch):
+            yield batch.slice(begin, len(batch)), clock_us[begin:]
+
+    def _step(self, batch: PacketBatch, clock_us: Int64) -> Windows:
+        columns = decode(batch)
+        records = attribute(columns, self.config.networks)
+        self._count(columns.reason, records)
+        groups, slots = self._settle(records, clock_us)
+        new = pool_of(columns, read_hints(batch, columns), clock_us, self._position, records, groups.order)
+        expired = self._expired(slots, int(clock_us[-1]))
+        slots = np.concatenate([slots, expired])
+        count = np.concatenate([groups.count, np.zeros(len(expired), np.int64)])
+        carried_count = self._open.count[slots]
+        pool = interleave(self._open.take(slots), carried_count, new, count)
+        total = carried_count + count
+        windows = self._close(pool, slots, np.cumsum(total) - total, clock_us)
+        self._position += len(batch)
+        return windows
+
+    def _settle(self, records: Records, clock_us: Int64) -> tuple[Groups, Int64]:
+        """Sort records by endpoint and give each endpoint its slot."""
+        kind = records.kind.astype(np.uint64)
+        groups = group_by_endpoint(records, self._hash(records.id_lo, records.id_hi ^ kind << np.uint64(56)))
+        first = groups.order[groups.start]
+        by_time = np.argsort(time_order(records)[first])
+        first = first[by_time]
+        slots = np.empty(len(first), np.int64)
+        slots[by_time] = self._endpoints.slots(
+            groups.tag[by_time],
+            records.kind[first],
+            records.id_hi[first],
+            records.id_lo[first],
+            clock_us[records.packet[first]],
+        )
+        homeless = slots == self._endpoints.overflow
+        if homeless.any():
+            self.stats.spilled += int(groups.count[homeless].sum())
+            groups, slots = regroup(groups, slots, time_order(records))
+        last = groups.order[groups.start + groups.count - 1]
+        self._endpoints.seen(slots, groups.count, clock_us[records.packet[last]])
+        self.stats.endpoints = self._endpoints.admitted
+        return groups, slots
+
+    def _expired(self, busy: Int64, now_us: int) -> Int64:
+        """Slots outside ``busy`` whose open window has run out of time."""
+        idle = self._open.count > 0
+        idle[busy] = False
+        slots = np.flatnonzero(idle)
+        return slots[self._open.first_clock(slots) + self._window_us <= now_us]
+
+    def _close(self, pool: Pool, slots: Int64, start: Int64, clock_us: Int64) -> Windows:
+        """Cut the records of each slot into windows, return the closed ones, keep the open ones."""
+        if not len(pool):
+            return empty_windows(len(self.schema.features))
+        packets = self.schema.window.packets
+        window_start = window_starts(pool.clock_us, start, packets, self._window_us)
+        group = np.searchsorted(start, window_start, side="right") - 1
+        slot = slots[group]
+        idle_us = self._idle(pool.clock_us, window_start, start[group], slot)
+        closed, key, reason = find_closed(
+            pool,
+            window_start,
+            slot,
+            packets=packets,
+            window_us=self._window_us,
+            clock_us=clock_us,
+            base=self._position,
+        )
+        self._keep(pool, slots, start, window_start, slot, closed)
+        self.stats.windows += int(np.count_nonzero(closed))
+        if not closed.any():
+            return empty_windows(len(self.schema.features))
+        records, closed_start = select(pool, window_start, closed)
+        return self._maker.make(
+            ClosedSet(records, closed_start, slot[closed], idle_us[closed], key[closed], reason[closed]),
+            self._endpoints,
+        )
+
+    def _idle(self, clock_us: Int64, window_start: Int64, group_start: Int64, slot: Int64) -> Int64:
+        """(W,) silence of the endpoint before each window; 0 before its first."""
+        carried = self._quiet_since_us[slot]
+        before = np.where(window_start > group_start, clock_us[window_start - 1], carried)
+        known = (window_start > group_start) | (carried >= self._endpoints.first_us[slot])
+        return np.where(known, clock_us[window_start] - before, 0)
+
+    def _keep(
+        self, pool: Pool, slots: Int64, start: Int64, window_start: Int64, slot: Int64, closed: Bool
+    ) -> None:
+        """Store the records of open windows, and when each slot was last heard before its open window."""
+        still_open = ~closed
+        records, _ = select(pool, window_start, still_open)
+        count = np.diff(window_start, append=len(pool))
+        self._open.put(slot[still_open], count[still_open], records)
+        last = np.append(start[1:], len(pool)) - 1
+        self._quiet_since_us[slots] = pool.clock_us[last]
+        after_closed = np.flatnonzero(still_open)
+        continued = after_closed[np.isin(window_start[after_closed], start, invert=True)]
+        self._quiet_since_us[slot[continued]] = pool.clock_us[window_start[continued] - 1]
+
+    def _sweep(self, now_us: int) -> None:
+        """Free what fell silent; called at fixed points of the stream only."""
+        config = self.config
+        freed = self._endpoints.sweep(
+            now_us, int(config.endpoint_idle_s * 1e6), config.brief_packets, int(config.brief_idle_s * 1e6)
+        )
+        self._maker.forget(freed)
+        self._maker.sweep(now_us, int(config.peer_age_s * 1e6), int(config.brief_peer_age_s * 1e6))
+        self._swept_us = now_us
+        self.stats.evicted = self._endpoints.evicted
+
+    def _count(self, reason: UInt8, records: Records) -> None:
+        self.stats.packets += len(reason)
+        self.stats.time_jumps = self._clock.jumps
+        self.stats.unattributed += len(reason) - len(np.unique(records.packet))
+        if reason.any():
+            for code, number in enumerate(np.bincount(reason, minlength=len(Other)).tolist()):
+                if code != Other.DECODED and number:
+                    name = Other(code).name.lower()
+                    self.stats.other[name] = self.stats.other.get(name, 0) + number

@@ -1,0 +1,78 @@
+"""Whose packet is it: each packet becomes one record per endpoint that sent or received it.
+
+An endpoint is a device behind the gateway, told by (see docs/decisions/003-endpoints.md):
+
+1. inside a GTP-U tunnel, the device's inner address (its TEIDs differ by direction and change);
+2. on a LAN with both link addresses, the MAC of the side whose IP lies in the device networks;
+3. else the IP address in the device networks.
+
+Traffic between two devices counts for both. If neither side is a device (spoofed sources from outside),
+the packet counts for its destination (by IP), so a flood fills its victim's windows at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from emtc_agent.columns import L3, Columns, Mark
+from emtc_agent.packets import Bool, Int64, UInt8, UInt64
+from emtc_agent.windows.networks import DeviceNetworks, is_unicast
+from emtc_agent.windows.windows import EndpointKind
+
+_GROUP_MAC = np.uint64(1 << 40)  # lowest bit of the first octet
+_IPV4 = np.uint64(0xFFFF_FFFF)
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """M (packet, endpoint) pairs: first all sent ones by packet, then all received ones by packet.
+
+    Attributes:
+        packet: (M,) index of the packet in the batch.
+        up: (M,) whether the endpoint sent it.
+        kind: (M,) ``EndpointKind``.
+        id_hi, id_lo: (M,) the endpoint's identity.
+    """
+
+    packet: Int64
+    up: Bool
+    kind: UInt8
+    id_hi: UInt64
+    id_lo: UInt64
+
+    def __len__(self) -> int:
+        return len(self.packet)
+
+
+def attribute(columns: Columns, networks: DeviceNetworks) -> Records:
+    """Find the endpoints of each packet of a batch."""
+    from_device, to_device, by_mac = _device_sides(columns, networks)
+    sent, received = np.flatnonzero(from_device), np.flatnonzero(to_device)
+    packet = np.concatenate([sent, received])
+    up = np.arange(len(packet)) < len(sent)
+    mac = np.concatenate([columns.src_mac[sent], columns.dst_mac[received]])
+    hi = np.concatenate([columns.src_hi[sent], columns.dst_hi[received]])
+    lo = np.concatenate([columns.src_lo[sent], columns.dst_lo[received]])
+    mac_known = by_mac[packet]
+    kind = np.where(mac_known, np.uint8(EndpointKind.MAC), np.uint8(EndpointKind.IP))
+    kind[(columns.marks[packet] & Mark.TUNNEL) != 0] = EndpointKind.TEID
+    return Records(packet, up, kind, np.where(mac_known, np.uint64(0), hi), np.where(mac_known, mac, lo))
+
+
+def _device_sides(columns: Columns, networks: DeviceNetworks) -> tuple[Bool, Bool, Bool]:
+    """(N,) whether the sender is a device, whether the receiver is, and whether MACs identify them."""
+    both_macs = (columns.src_mac != 0) & (columns.dst_mac != 0) & ((columns.marks & Mark.TUNNEL) == 0)
+    to_group = both_macs & ((columns.dst_mac & _GROUP_MAC) != 0)
+    dst_unicast = is_unicast(columns.dst_hi, columns.dst_lo) & ~to_group
+    is_ip = columns.l3 >= L3.IPV4
+    unassigned = both_macs & (columns.src_hi == 0) & ((columns.src_lo & _IPV4) == 0)  # DHCP's 0.0.0.0, ::
+    from_device = is_ip & (networks.contains(columns.src_hi, columns.src_lo) | unassigned)
+    to_device = is_ip & networks.contains(columns.dst_hi, columns.dst_lo) & dst_unicast
+    nobody = is_ip & ~from_device & ~to_device
+    if not is_ip.all():  # ARP and other link protocols never leave the LAN
+        is_arp = columns.l3 == L3.ARP
+        from_device |= ~is_ip & (both_macs | (is_arp & is_unicast(columns.src_hi, columns.src_lo)))
+        to_device |= is_arp & np.where(both_macs, ~to_group, dst_unicast)
+    return from_device | (nobody & ~dst_unicast), to_device | (nobody & dst_unicast), both_macs & ~nobody
