@@ -1,1 +1,1 @@
-"""The lab: real programs in own network namespaces -> labelled captures."""
+"""The lab: real programs in own network namespaces -> labelled captures (see lab/README.md)."""

@@ -53,7 +53,7 @@ class Columns:
 
     Attributes:
         ts_us: Capture time, microseconds since 1970.
-        net_len: Network-layer length in bytes: IPv4 total length (captured length where it is 0 or
+        net_len: Network-layer length in bytes: IPv4 total length (the wire length where it is 0 or
             shorter than its header), 40 + payload length for IPv6, 28 for ARP, else what follows the link
             header on the wire.
         l3: ``L3``.
@@ -67,7 +67,7 @@ class Columns:
         src_hi, src_lo, dst_hi, dst_lo: Addresses.
         src_mac, dst_mac: Link addresses (48 bits), 0 where the link has none; SLL has only the source.
         arp_mac: Sender hardware address inside ARP.
-        teid: GTP-U tunnel endpoint id of the outermost tunnel, 0 outside tunnels.
+        teid: GTP-U tunnel endpoint id, 0 outside tunnels.
         payload_at: Index in the batch's ``data`` of the first payload byte behind the TCP or UDP header.
         payload_len: Payload bytes by the headers' lengths (can exceed what was captured).
         payload_cap: Payload bytes that were captured; never beyond the packet's captured bytes.

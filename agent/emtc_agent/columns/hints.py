@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntFlag
 
-from emtc_agent.packets import UInt8, UInt16
+import numpy as np
+
+from emtc_agent.columns.columns import Columns, Mark
+from emtc_agent.columns.gather import headers
+from emtc_agent.packets import Bool, Int64, PacketBatch, UInt8, UInt16
 
 
 class Hint(IntFlag):
@@ -42,3 +46,143 @@ class Hints:
     bits: UInt16
     dns_id: UInt16
     dns_name_len: UInt8
+
+
+_DNS, _MQTT, _COAP, _MODBUS = 53, 1883, 5683, 502
+_TCP, _UDP = 6, 17
+_MAX_LABELS = 16
+_MAX_NAME = 255
+
+
+def read_hints(batch: PacketBatch, columns: Columns) -> Hints:
+    """Read the hints of a batch; only captured payload bytes of decoded TCP and UDP packets count."""
+    size = len(batch)
+    hints = Hints(np.zeros(size, np.uint16), np.zeros(size, np.uint16), np.zeros(size, np.uint8))
+    filled = ((columns.marks & Mark.TRANSPORT) != 0) & (columns.payload_cap > 0)
+    is_tcp = columns.proto == _TCP
+    for wanted, reader in (
+        (filled & ~is_tcp & _on_port(columns, _DNS), _read_dns),
+        (filled & is_tcp & _on_port(columns, _DNS), _read_dns),
+        (filled & is_tcp & _on_port(columns, _MQTT), _read_mqtt),
+        (filled & ~is_tcp & _on_port(columns, _COAP), _read_coap),
+        (filled & is_tcp & _on_port(columns, _MODBUS), _read_modbus),
+        (filled & is_tcp, _read_tls),
+    ):
+        rows = np.flatnonzero(wanted)
+        if len(rows):
+            reader(batch, columns, rows, hints)
+    return hints
+
+
+def _on_port(columns: Columns, port: int) -> Bool:
+    return (columns.src_port == port) | (columns.dst_port == port)
+
+
+def _flag(hints: Hints, rows: Int64, where: Bool, hint: Hint) -> None:
+    hints.bits[rows[where]] |= np.uint16(hint)
+
+
+_DNS_HEADER = np.dtype(
+    {
+        "names": ["id", "flags", "questions"],
+        "formats": [">u2", ">u2", ">u2"],
+        "offsets": [0, 2, 4],
+        "itemsize": 12,
+    }
+)
+
+
+def _read_dns(batch: PacketBatch, columns: Columns, rows: Int64, hints: Hints) -> None:
+    """DNS over UDP, or over TCP behind a two-byte length (RFC 1035)."""
+    over_tcp = columns.proto[rows] == _TCP
+    at = columns.payload_at[rows] + np.where(over_tcp, 2, 0)
+    captured = columns.payload_cap[rows] - np.where(over_tcp, 2, 0)
+    header = headers(batch.data, at, captured, _DNS_HEADER)
+    flags = header["flags"]
+    is_dns = (captured >= 12) & (header["questions"] >= 1) & (header["questions"] < 16)
+    response = is_dns & (flags & 0x8000 != 0)
+    query = is_dns & ~response
+    _flag(hints, rows, query, Hint.DNS_QUERY)
+    _flag(hints, rows, response, Hint.DNS_RESPONSE)
+    _flag(hints, rows, response & (flags & 15 == 3), Hint.DNS_NXDOMAIN)
+    hints.dns_id[rows] = np.where(is_dns, header["id"], 0)
+    asked = np.flatnonzero(query)
+    if len(asked):
+        length = columns.payload_len[rows][asked] - np.where(over_tcp[asked], 2, 0)
+        _read_names(batch, at[asked] + 12, captured[asked] - 12, length - 12, rows[asked], hints)
+
+
+_OCTET = np.dtype([("value", "u1")])
+_WORD = np.dtype([("value", ">u2")])
+
+
+def _read_names(batch: PacketBatch, at: Int64, captured: Int64, length: Int64, rows: Int64, hints: Hints) -> None:
+    """Walk the labels of query names; a name that was cut is judged by the datagram's length."""
+    walked = np.zeros(len(at), np.int64)
+    ended = np.zeros(len(at), bool)
+    for _ in range(_MAX_LABELS):
+        label = headers(batch.data, at + walked, captured - walked, _OCTET)["value"].astype(np.int64)
+        inside = ~ended & (walked < captured) & (label < 64)
+        ended |= inside & (label == 0)
+        walked += np.where(inside & (label > 0), label + 1, 0)
+    name = np.where(ended, walked - 1, length - 6)  # length bytes stand for the dots; 6: root label, type, class
+    hints.dns_name_len[rows] = np.clip(name, 0, _MAX_NAME)
+    kind = headers(batch.data, at + walked + 1, captured - walked - 1, _WORD)["value"]
+    _flag(hints, rows, ended & np.isin(kind, (16, 10)), Hint.DNS_TXT)
+
+
+_FIRST_BYTES = np.dtype([("octets", "u1", (8,))])
+_FIXED_FLAGS = np.full(16, -1)  # MQTT packet type -> the only allowed flags; -1: any
+_FIXED_FLAGS[[1, 2, 4, 5, 7, 9, 11, 12, 13, 14, 15]] = 0
+_FIXED_FLAGS[[6, 8, 10]] = 2
+
+
+def _octets(batch: PacketBatch, columns: Columns, rows: Int64) -> UInt8:
+    """(K, 8) first payload bytes, 0 where not captured."""
+    captured = columns.payload_cap[rows].astype(np.int64)
+    return headers(batch.data, columns.payload_at[rows], captured, _FIRST_BYTES)["octets"]
+
+
+def _read_mqtt(batch: PacketBatch, columns: Columns, rows: Int64, hints: Hints) -> None:
+    """Fixed header of the MQTT packet that a segment starts with (MQTT 3.1.1 and 5, section 2.1)."""
+    first = _octets(batch, columns, rows)
+    kind, flags = first[:, 0] >> 4, first[:, 0] & 15
+    known = columns.payload_cap[rows] >= 2
+    fixed = _FIXED_FLAGS[kind]
+    endless = (first[:, 1:5] & 0x80).all(axis=1)
+    wrong = (kind == 0) | ((fixed >= 0) & (flags != fixed)) | endless
+    refused = (kind == 2) & (first[:, 3] != 0) & (columns.payload_cap[rows] >= 4)
+    _flag(hints, rows, known & wrong, Hint.MQTT_MALFORMED)
+    _flag(hints, rows, known & ~wrong & (kind == 1), Hint.MQTT_CONNECT)
+    _flag(hints, rows, known & ~wrong & refused, Hint.MQTT_REFUSED)
+    _flag(hints, rows, known & ~wrong & (kind == 3), Hint.MQTT_PUBLISH)
+    _flag(hints, rows, known & ~wrong & (kind == 8), Hint.MQTT_SUBSCRIBE)
+
+
+def _read_coap(batch: PacketBatch, columns: Columns, rows: Int64, hints: Hints) -> None:
+    """CoAP code (RFC 7252, section 3)."""
+    first = _octets(batch, columns, rows)
+    version_1 = (first[:, 0] >> 6 == 1) & (columns.payload_cap[rows] >= 4)
+    code = first[:, 1]
+    _flag(hints, rows, version_1 & (code >= 1) & (code <= 7), Hint.COAP_REQUEST)
+    _flag(hints, rows, version_1 & ((code >> 5 == 4) | (code >> 5 == 5)), Hint.COAP_ERROR)
+
+
+def _read_modbus(batch: PacketBatch, columns: Columns, rows: Int64, hints: Hints) -> None:
+    """Modbus/TCP function code behind the seven-byte header."""
+    first = _octets(batch, columns, rows)
+    is_modbus = (first[:, 2] == 0) & (first[:, 3] == 0) & (columns.payload_cap[rows] >= 8)
+    function = first[:, 7]
+    request, answer = columns.dst_port[rows] == _MODBUS, columns.src_port[rows] == _MODBUS
+    _flag(hints, rows, is_modbus & request & np.isin(function, (5, 6, 15, 16, 22, 23)), Hint.MODBUS_WRITE)
+    _flag(hints, rows, is_modbus & answer & (function >= 0x80), Hint.MODBUS_EXCEPTION)
+
+
+def _read_tls(batch: PacketBatch, columns: Columns, rows: Int64, hints: Hints) -> None:
+    """TLS record that a segment starts with, on any port (RFC 8446, section 5.1)."""
+    first = _octets(batch, columns, rows)
+    is_tls = (first[:, 1] == 3) & (first[:, 2] <= 4)
+    hello = is_tls & (first[:, 0] == 22) & (first[:, 5] == 1) & (columns.payload_cap[rows] >= 6)
+    alert = is_tls & (first[:, 0] == 21) & (columns.payload_cap[rows] >= 5)
+    _flag(hints, rows, hello, Hint.TLS_HELLO)
+    _flag(hints, rows, alert, Hint.TLS_ALERT)

@@ -75,9 +75,7 @@ class EdgeExtractor:
         slots = self.config.max_endpoints + 1
         self._endpoints = EndpointTable(self.config.max_endpoints)
         self._open = OpenWindows(slots, self.schema.window.packets)
-        self._quiet_since_us = np.zeros(
-            slots, np.int64
-        )  # stream time of the last packet before the open window
+        self._quiet_since_us = np.zeros(slots, np.int64)  # stream time of the last packet before the open window
         self._maker = WindowMaker(
             slots, self.config.peers_per_endpoint, int(self.config.novelty_after_s * 1e6), self._hash
         )
@@ -87,9 +85,7 @@ class EdgeExtractor:
 
     def push(self, batch: PacketBatch) -> Windows:
         """Take the next packets of the stream and return the windows they closed."""
-        return join(
-            [self._step(part, clock_us) for part, clock_us in self._cut(batch)], len(self.schema.features)
-        )
+        return join([self._step(part, clock_us) for part, clock_us in self._cut(batch)], len(self.schema.features))
 
     def finish(self) -> Windows:
         """End of the stream: close and return every open window."""
@@ -193,9 +189,7 @@ class EdgeExtractor:
         known = (window_start > group_start) | (carried >= self._endpoints.first_us[slot])
         return np.where(known, clock_us[window_start] - before, 0)
 
-    def _keep(
-        self, pool: Pool, slots: Int64, start: Int64, window_start: Int64, slot: Int64, closed: Bool
-    ) -> None:
+    def _keep(self, pool: Pool, slots: Int64, start: Int64, window_start: Int64, slot: Int64, closed: Bool) -> None:
         """Store the records of open windows, and when each slot was last heard before its open window."""
         still_open = ~closed
         records, _ = select(pool, window_start, still_open)

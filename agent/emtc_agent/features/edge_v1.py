@@ -225,9 +225,7 @@ def _arp_conflicts(records: Pool, window: Int64, windows: int) -> Int64:
     return np.bincount(claims[0], minlength=windows) - np.bincount(addresses[0], minlength=windows)
 
 
-def _dns(
-    records: Pool, window: Int64, starts: Int64, counts: UInt8, packets: Int64
-) -> dict[str, Float64 | Int64]:
+def _dns(records: Pool, window: Int64, starts: Int64, counts: UInt8, packets: Int64) -> dict[str, Float64 | Int64]:
     """Name lengths, and answers to a transaction that already had one."""
     query = _where(records.traits, "dns_query")
     name_len = np.bincount(window[query], weights=records.dns_name_len[query], minlength=len(starts))

@@ -13,9 +13,7 @@ from emtc_agent.windows.traits import packet_traits, service_port, tcp_index, wi
 MAX_SIZE = 262_143
 
 
-def pool_of(
-    columns: Columns, hints: Hints, clock_us: Int64, base: int, records: Records, order: Int64
-) -> Pool:
+def pool_of(columns: Columns, hints: Hints, clock_us: Int64, base: int, records: Records, order: Int64) -> Pool:
     """The records ``records[order]`` with all that windows need.
 
     Args:

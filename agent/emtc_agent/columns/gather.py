@@ -1,0 +1,44 @@
+"""Reading fixed-width headers at many places of the bytes at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from emtc_agent.packets import Bytes, Int64
+
+Rows = Int64 | slice
+"""Which packets of a batch: indices, or ``slice(None)`` for all (no gather, no scatter)."""
+
+EVERY = slice(None)
+
+
+def headers(data: Bytes, at: Int64, available: Int64, layout: np.dtype[np.void]) -> npt.NDArray[np.void]:
+    """(K,) records of ``layout`` read at ``at``; bytes beyond ``available`` read as 0.
+
+    Args:
+        data: The batch's bytes.
+        at: (K,) index of each header.
+        available: (K,) captured bytes from there on; may be negative.
+        layout: Packed structured dtype.
+    """
+    width = layout.itemsize
+    if len(data) < width:
+        data = np.concatenate([data, np.zeros(width, np.uint8)])
+    rows = np.ndarray((len(data) - width + 1,), f"V{width}", buffer=data, strides=(1,))
+    octets = rows[np.clip(at, 0, len(rows) - 1)].view(np.uint8).reshape(-1, width)
+    short = np.flatnonzero(available < width)
+    if len(short):
+        octets[short] *= np.arange(width) < available[short, None]
+    return octets.view(layout).reshape(-1)
+
+
+def pick(column: Int64, rows: Rows) -> Int64:
+    """``column[rows]`` without a copy where all rows are meant."""
+    return column[rows]
+
+
+def narrow(rows: Rows, chosen: npt.NDArray[np.bool_]) -> Int64:
+    """Indices of the ``chosen`` ones among ``rows``."""
+    index = np.flatnonzero(chosen)
+    return index if isinstance(rows, slice) else rows[index]

@@ -1,0 +1,190 @@
+"""Link layers: where the network header starts, what it is, and the link addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from emtc_agent.columns.columns import Other
+from emtc_agent.columns.gather import headers
+from emtc_agent.packets import Bytes, Int64, PacketBatch, UInt8, UInt16, UInt64
+
+IPV4, ARP, IPV6 = 0x0800, 0x0806, 0x86DD
+_TAGS = (0x8100, 0x88A8, 0x9100)
+_PPPOE_SESSION = 0x8864
+_MAX_TAGS = 3
+_NOT_ETHERTYPE = 0x0600  # smaller values are 802.3 lengths
+_MAC_SHIFT = np.uint64(16)
+
+
+@dataclass(slots=True)
+class Link:
+    """What the link layer says about N packets.
+
+    Attributes:
+        at: (N,) offset of the network header from the packet's first byte.
+        ether: (N,) EtherType, 0 if none.
+        src_mac, dst_mac: (N,) link addresses, 0 if none.
+        reason: (N,) ``Other``.
+    """
+
+    at: Int64
+    ether: UInt16
+    src_mac: UInt64
+    dst_mac: UInt64
+    reason: UInt8
+
+
+def decode_link(batch: PacketBatch) -> Link:
+    """Read the link headers of a batch; packets of several link types may be mixed."""
+    size = len(batch)
+    kinds = np.unique(batch.linktype).tolist() if size and (batch.linktype != batch.linktype[0]).any() else None
+    if kinds is None:
+        return _decode_kind(batch, int(batch.linktype[0]) if size else 1)
+    whole = Link(*(np.zeros(size, dtype) for dtype in (np.int64, np.uint16, np.uint64, np.uint64, np.uint8)))
+    for kind in kinds:
+        rows = np.flatnonzero(batch.linktype == kind)
+        part = _decode_kind(_take(batch, rows), kind)
+        for name in ("at", "ether", "src_mac", "dst_mac", "reason"):
+            getattr(whole, name)[rows] = getattr(part, name)
+    return whole
+
+
+def _take(batch: PacketBatch, rows: Int64) -> PacketBatch:
+    return PacketBatch(
+        batch.data,
+        batch.start[rows],
+        batch.cap_len[rows],
+        batch.wire_len[rows],
+        batch.ts_us[rows],
+        batch.linktype[rows],
+    )
+
+
+def _decode_kind(batch: PacketBatch, linktype: int) -> Link:
+    decoder = _DECODERS.get(linktype)
+    if decoder is None:
+        return _bare(batch, np.zeros(len(batch), np.uint16), 0, Other.UNKNOWN_LINKTYPE)
+    link = decoder(batch)
+    unread = link.at > batch.cap_len
+    if unread.any():
+        link.reason[unread] = Other.SHORT_LINK_HEADER
+        link.ether[unread] = 0
+        link.at[unread] = 0
+    return link
+
+
+def _bare(batch: PacketBatch, ether: UInt16, header_bytes: int, reason: Other = Other.DECODED) -> Link:
+    size = len(batch)
+    no_mac = np.zeros(size, np.uint64)
+    return Link(np.full(size, header_bytes), ether, no_mac, no_mac, np.full(size, reason, np.uint8))
+
+
+_ETHERNET = np.dtype({"names": ["dst", "src", "type"], "formats": [">u8", ">u8", ">u2"], "offsets": [0, 6, 12]})
+
+
+def _ethernet(batch: PacketBatch) -> Link:
+    header = headers(batch.data, batch.start, batch.cap_len, _ETHERNET)
+    link = _bare(batch, header["type"].astype(np.uint16), 14)
+    link.dst_mac = header["dst"].astype(np.uint64) >> _MAC_SHIFT
+    link.src_mac = header["src"].astype(np.uint64) >> _MAC_SHIFT
+    _skip_tags(batch, link)
+    return link
+
+
+_TAG = np.dtype({"names": ["type"], "formats": [">u2"], "offsets": [2], "itemsize": 4})
+
+
+def _skip_tags(batch: PacketBatch, link: Link) -> None:
+    """Step over up to three VLAN tags and a PPPoE session header."""
+    for _ in range(_MAX_TAGS):
+        tagged = np.flatnonzero(np.isin(link.ether, _TAGS)) if (link.ether != IPV4).any() else ()
+        if not len(tagged):
+            break
+        at = link.at[tagged]
+        tag = headers(batch.data, batch.start[tagged] + at, batch.cap_len[tagged] - at, _TAG)
+        link.ether[tagged] = tag["type"]
+        link.at[tagged] = at + 4
+    session = np.flatnonzero(link.ether == _PPPOE_SESSION)
+    if len(session):
+        at = link.at[session] + 6
+        link.ether[session] = _ppp_type(batch.data, batch.start[session] + at, batch.cap_len[session] - at)
+        link.at[session] = at + 2
+
+
+_WORD = np.dtype([("type", ">u2")])
+_PPP_TYPES = {0x0021: IPV4, 0x0057: IPV6}
+
+
+def _ppp_type(data: Bytes, at: Int64, available: Int64) -> UInt16:
+    protocol = headers(data, at, available, _WORD)["type"]
+    return _translate(protocol, _PPP_TYPES)
+
+
+def _translate(values: UInt16, table: dict[int, int]) -> UInt16:
+    out = np.zeros(len(values), np.uint16)
+    for value, ether in table.items():
+        out[values == value] = ether
+    return out
+
+
+_PPP = np.dtype([("address", "u1"), ("control", "u1")])
+
+
+def _ppp(batch: PacketBatch) -> Link:
+    """PPP with or without the HDLC address and control bytes (RFC 1662)."""
+    framing = headers(batch.data, batch.start, batch.cap_len, _PPP)
+    at = np.where((framing["address"] == 0xFF) & (framing["control"] == 0x03), 2, 0)
+    ether = _ppp_type(batch.data, batch.start + at, batch.cap_len - at)
+    link = _bare(batch, ether, 0)
+    link.at = at + 2
+    return link
+
+
+_VERSION = np.dtype([("version", "u1")])
+
+
+def _by_version(batch: PacketBatch, header_bytes: int) -> Link:
+    """IP right behind a header that does not reliably say which."""
+    first = headers(batch.data, batch.start + header_bytes, batch.cap_len - header_bytes, _VERSION)["version"] >> 4
+    return _bare(batch, _translate(first.astype(np.uint16), {4: IPV4, 6: IPV6}), header_bytes)
+
+
+_SLL = np.dtype(
+    {"names": ["length", "mac", "type"], "formats": [">u2", ">u8", ">u2"], "offsets": [4, 6, 14], "itemsize": 16}
+)
+_SLL2 = np.dtype(
+    {"names": ["type", "length", "mac"], "formats": [">u2", "u1", ">u8"], "offsets": [0, 11, 12], "itemsize": 20}
+)
+
+
+def _cooked(layout: np.dtype[np.void]) -> Callable[[PacketBatch], Link]:
+    """Linux cooked capture: only the sender's link address is there."""
+
+    def decode(batch: PacketBatch) -> Link:
+        header = headers(batch.data, batch.start, batch.cap_len, layout)
+        link = _bare(batch, header["type"].astype(np.uint16), layout.itemsize)
+        mac = header["mac"].astype(np.uint64) >> _MAC_SHIFT
+        link.src_mac = np.where(header["length"] == 6, mac, np.uint64(0))
+        _skip_tags(batch, link)
+        return link
+
+    return decode
+
+
+_DECODERS: dict[int, Callable[[PacketBatch], Link]] = {
+    0: lambda batch: _by_version(batch, 4),  # BSD loopback: family word in either byte order
+    108: lambda batch: _by_version(batch, 4),  # OpenBSD loopback
+    1: _ethernet,
+    9: _ppp,
+    50: _ppp,
+    12: lambda batch: _by_version(batch, 0),  # RAW, by three numbers
+    14: lambda batch: _by_version(batch, 0),
+    101: lambda batch: _by_version(batch, 0),
+    228: lambda batch: _by_version(batch, 0),  # raw IPv4
+    229: lambda batch: _by_version(batch, 0),  # raw IPv6
+    113: _cooked(_SLL),
+    276: _cooked(_SLL2),
+}

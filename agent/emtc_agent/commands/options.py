@@ -1,0 +1,22 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import click
+
+from emtc_agent.features import EdgeConfig
+from emtc_agent.windows.networks import PRIVATE, DeviceNetworks
+
+captures = click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
+device_networks = click.option(
+    "--device-network",
+    "device_networks",
+    multiple=True,
+    metavar="CIDR",
+    help="Network the devices live in; repeat for several. Default: the private address ranges.",
+)
+
+
+def edge_config(networks: tuple[str, ...]) -> EdgeConfig:
+    """Extractor settings from the command line."""
+    return EdgeConfig(networks=DeviceNetworks(networks or PRIVATE))

@@ -1,0 +1,146 @@
+"""``emtc-agent replay``: captures in, explained incidents out."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from importlib.resources import files
+from pathlib import Path
+
+import click
+
+from emtc_agent import __version__
+from emtc_agent.commands.options import captures, device_networks, edge_config
+from emtc_agent.commands.pace import paced
+from emtc_agent.commands.progress import reading
+from emtc_agent.detector import Bundle, Scorer, load_bundle, open_runtime
+from emtc_agent.features import EdgeConfig, open_extractor
+from emtc_agent.incidents import IncidentTracker
+from emtc_agent.packets import PacketBatch
+from emtc_agent.pipeline import Pipeline
+from emtc_agent.report.jsonl import JsonLines
+from emtc_agent.report.mqtt import BrokerUrl, MqttPublisher
+from emtc_agent.report.reporter import Reporter
+from emtc_agent.report.table import incident_table, summary_table
+from emtc_agent.sources import CaptureSet
+from emtc_contract.messages import Alert, Info, Model
+
+SHIPPED_BUNDLE = "data/default.bundle"
+_SPEEDS = {"max": 0.0, "1x": 1.0, "10x": 10.0}
+
+
+@click.command()
+@captures
+@click.option(
+    "--bundle",
+    "bundle_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Model bundle. Default: the shipped one.",
+)
+@click.option("--mqtt", "mqtt_url", metavar="URL", help="Report to this broker: mqtt[s]://[user:pass@]host[:port]")
+@click.option("--client", default="local", show_default=True, help="Client part of the MQTT topics.")
+@click.option("--gateway", help="Gateway part of the MQTT topics. Default: this host's name.")
+@click.option("--allow-plain", is_flag=True, help="Allow MQTT without TLS to another host.")
+@click.option("--ca-file", type=click.Path(dir_okay=False), help="Certificate authorities for mqtts://.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON lines only: alerts, then one summary.")
+@click.option("--speed", type=click.Choice(list(_SPEEDS)), default="max", show_default=True, help="Replay speed.")
+@device_networks
+def replay(
+    captures: tuple[str, ...],
+    bundle_file: Path | None,
+    mqtt_url: str | None,
+    client: str,
+    gateway: str | None,
+    allow_plain: bool,
+    ca_file: str | None,
+    as_json: bool,
+    speed: str,
+    device_networks: tuple[str, ...],
+) -> None:
+    """Find incidents in each CAPTURE (pcap or pcapng, also gzip; file, folder, or - for standard input)."""
+    bundle = open_bundle(bundle_file)
+    boot = secrets.token_hex(8)
+    pipeline, info = build_pipeline(bundle, edge_config(device_networks), boot)
+    with ExitStack() as stack:
+        source = stack.enter_context(CaptureSet(captures))
+        reporters: list[Reporter] = [JsonLines(sys.stdout)] if as_json else []
+        if mqtt_url:
+            publisher = MqttPublisher(
+                BrokerUrl.parse(mqtt_url), client, gateway, info, allow_plain=allow_plain, ca_file=ca_file
+            )
+            reporters.append(stack.enter_context(publisher))
+        begin = time.monotonic()
+        batches = paced(reading(source), _SPEEDS[speed]) if _SPEEDS[speed] else reading(source)
+        alerts = list(deliver(run(pipeline, batches), reporters))
+        elapsed_s = time.monotonic() - begin
+        counters = summarize(pipeline, source, elapsed_s)
+    if as_json:
+        JsonLines(sys.stdout).summary(counters)
+    else:
+        incident_table(alerts)
+        summary_table(counters)
+
+
+def open_bundle(path: Path | None) -> Bundle:
+    """The bundle at ``path``, or the shipped one."""
+    if path is not None:
+        return load_bundle(path)
+    return load_bundle(Path(str(files("emtc_agent").joinpath(SHIPPED_BUNDLE))))
+
+
+def build_pipeline(bundle: Bundle, edge: EdgeConfig, boot: str) -> tuple[Pipeline, Info]:
+    """The pipeline for a bundle, and what to tell about it."""
+    runtime = open_runtime(bundle)
+    artifact = runtime.artifact
+    scorer = Scorer(bundle, runtime)
+    manifest = bundle.manifest
+    model = Model(name=manifest.name, version=manifest.version, sha8=artifact.sha256[:8], runtime=runtime.name)
+    tracker = IncidentTracker(bundle, model, artifact.threshold, boot)
+    info = Info(
+        agent=__version__,
+        bundle=manifest.name,
+        bundle_version=manifest.version,
+        bundle_sha8=artifact.sha256[:8],
+        schema=manifest.schema_name,
+        schema_digest=manifest.schema_digest,
+        runtime=runtime.name,
+        interfaces=(),
+        boot=boot,
+    )
+    return Pipeline(open_extractor(bundle.schema, edge), scorer, tracker), info
+
+
+def run(pipeline: Pipeline, batches: Iterator[PacketBatch]) -> Iterator[Alert]:
+    """Every alert of a stream, as soon as it is known."""
+    for batch in batches:
+        yield from pipeline.push(batch)
+    yield from pipeline.finish()
+
+
+def deliver(alerts: Iterator[Alert], reporters: list[Reporter]) -> Iterator[Alert]:
+    """Hand each alert to every reporter, then pass it on."""
+    for alert in alerts:
+        for reporter in reporters:
+            reporter.publish(alert)
+        yield alert
+
+
+def summarize(pipeline: Pipeline, source: CaptureSet, elapsed_s: float) -> dict[str, int | float]:
+    """What a replay did, in numbers, in the order in which to show them."""
+    extracted, read = pipeline.extractor.stats, source.stats
+    return {
+        "packets": extracted.packets,
+        "truncated": read.truncated,
+        "malformed records": read.malformed,
+        **{f"other: {reason}".replace("_", " "): number for reason, number in sorted(extracted.other.items())},
+        "endpoints": extracted.endpoints,
+        "windows": extracted.windows,
+        "scored": pipeline.scored,
+        "not scored": pipeline.scorer.skipped,
+        "incidents": pipeline.tracker.opened,
+        "seconds": round(elapsed_s, 3),
+        "packets/s": round(extracted.packets / max(elapsed_s, 1e-9)),
+    }

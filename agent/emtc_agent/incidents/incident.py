@@ -1,0 +1,87 @@
+"""One incident: what is known about an unusual endpoint while it stays unusual."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from emtc_contract.messages import Endpoint, Peer, Reason
+
+_T = TypeVar("_T", str, int)
+
+_PEERS_KEPT = 64
+_PEERS_TOLD = 3
+
+
+@dataclass(slots=True)
+class Sighting:
+    """One exceeding window, as an incident needs it."""
+
+    ts_us: int
+    first_us: int
+    score: float
+    p_value: float
+    peer: str | None
+    port: int
+
+
+@dataclass(slots=True)
+class Incident:
+    """State of an incident, open or about to be; ``reasons`` are those of its strongest window.
+
+    Attributes:
+        id: ULID, the same through new, update and end.
+        endpoint: Whom it is about.
+        first_us: Start of the first exceeding window.
+        last_us: End of the latest one.
+        told_us: When the last alert was sent.
+        seq: Number of the next alert.
+    """
+
+    id: str
+    endpoint: Endpoint
+    first_us: int
+    last_us: int
+    told_us: int
+    seq: int = 0
+    windows: int = 0
+    score: float = 0.0
+    p_value: float = 1.0
+    reasons: tuple[Reason, ...] = ()
+    _peers: Counter[str] = field(default_factory=Counter)
+    _ports: Counter[int] = field(default_factory=Counter)
+
+    def note(self, sighting: Sighting) -> bool:
+        """Take in an exceeding window; returns whether it is the strongest so far."""
+        self.windows += 1
+        self.first_us = min(self.first_us, sighting.first_us)
+        self.last_us = max(self.last_us, sighting.ts_us)
+        if sighting.peer:
+            _count_bounded(self._peers, sighting.peer)
+        if sighting.port:
+            _count_bounded(self._ports, sighting.port)
+        strongest = sighting.score > self.score
+        if strongest:
+            self.score, self.p_value = sighting.score, sighting.p_value
+        return strongest
+
+    @property
+    def peers(self) -> tuple[Peer, ...]:
+        """Most frequent remote addresses first."""
+        return tuple(Peer(ip=ip, windows=number) for ip, number in self._peers.most_common(_PEERS_TOLD))
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Most frequent service ports first."""
+        return tuple(port for port, _ in self._ports.most_common(_PEERS_TOLD))
+
+
+def _count_bounded(counter: Counter[_T], key: _T) -> None:
+    """Count, replacing the rarest entry when full (Metwally's Space-Saving)."""
+    if key in counter or len(counter) < _PEERS_KEPT:
+        counter[key] += 1
+        return
+    rarest, number = counter.most_common()[-1]
+    del counter[rarest]
+    counter[key] = number + 1

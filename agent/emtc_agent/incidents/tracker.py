@@ -1,0 +1,218 @@
+"""From scored windows to alerts: open, update and close incidents per endpoint.
+
+Pure and clock-injected: time is the capture time of the windows and what ``tick`` is told.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Literal
+
+from emtc_agent.addresses import endpoint_text, ip_text, mac_text, time_text
+from emtc_agent.detector import Bundle, Scored, explain
+from emtc_agent.incidents.evidence import SECOND_US, Evidence
+from emtc_agent.incidents.family import guess_family
+from emtc_agent.incidents.incident import Incident, Sighting
+from emtc_agent.incidents.ulid import ulid
+from emtc_agent.incidents.wording import sentence
+from emtc_agent.windows.windows import EndpointKind, Windows
+from emtc_contract.messages import ALERT_SCHEMA, Alert, Endpoint, Model
+
+Key = tuple[int, int, int]
+_SEVERITY_RATIOS = (1.5, 3.0, 10.0)  # score / threshold above which severity rises from 2 to 5
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentConfig:
+    """When incidents open, repeat and close.
+
+    Attributes:
+        open_points: Evidence points that open an incident (see ``Evidence``).
+        span_s: How long a point counts.
+        many: Exceeding windows within a second that give it a second point.
+        update_every_s: Least time between two updates of one incident.
+        close_after_s: Time without evidence after which an incident ends.
+    """
+
+    open_points: int = 3
+    span_s: float = 30.0
+    many: int = 4
+    update_every_s: float = 60.0
+    close_after_s: float = 30.0
+
+
+@dataclass(slots=True)
+class _Suspect:
+    """An endpoint with recent evidence; its incident is a draft until it has been told."""
+
+    evidence: Evidence
+    incident: Incident
+    is_open: bool = False
+
+
+class IncidentTracker:
+    """Implements the rules for all endpoints.
+
+    Args:
+        bundle: Thresholds, usual ranges and schema for the reasons.
+        model: What scored, as alerts tell it.
+        threshold: Score above which a window is evidence.
+        boot: Id of this run, as alerts tell it.
+        config: The rules.
+        rng: Source of the random part of incident ids.
+
+    Attributes:
+        opened: Incidents opened so far.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        model: Model,
+        threshold: float,
+        boot: str,
+        config: IncidentConfig | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.opened = 0
+        self._bundle = bundle
+        self._model = model
+        self._threshold = threshold
+        self._boot = boot
+        self._config = config or IncidentConfig()
+        self._rng = rng or random.SystemRandom()
+        self._suspects: dict[Key, _Suspect] = {}
+        self._ticked_us = 0
+
+    @property
+    def open(self) -> int:
+        """Incidents open now."""
+        return sum(suspect.is_open for suspect in self._suspects.values())
+
+    def observe(self, windows: Windows, scored: Scored) -> list[Alert]:
+        """Take in scored windows, in the order in which they closed; returns the alerts they cause."""
+        alerts: list[Alert] = []
+        for row in scored.exceeds.nonzero()[0].tolist():
+            at = int(scored.index[row])
+            alerts += self.tick(int(windows.last_us[at]))
+            alerts += self._evidence(windows, scored, at, row)
+        return alerts
+
+    def tick(self, now_us: int) -> list[Alert]:
+        """Let time pass (in steps of a second): close what has been quiet, forget stale drafts."""
+        if abs(now_us - self._ticked_us) < SECOND_US:
+            return []
+        self._ticked_us = now_us
+        quiet_us = int(self._config.close_after_s * SECOND_US)
+        alerts = []
+        for key, suspect in list(self._suspects.items()):
+            if now_us - suspect.incident.last_us > quiet_us:
+                del self._suspects[key]
+                if suspect.is_open:
+                    alerts.append(self._alert(suspect.incident, "end", suspect.incident.last_us + quiet_us))
+        return alerts
+
+    def finish(self) -> list[Alert]:
+        """End of the stream: close every open incident."""
+        alerts = [
+            self._alert(suspect.incident, "end", suspect.incident.last_us)
+            for suspect in self._suspects.values()
+            if suspect.is_open
+        ]
+        self._suspects.clear()
+        return alerts
+
+    def _evidence(self, windows: Windows, scored: Scored, at: int, row: int) -> list[Alert]:
+        ts_us = int(windows.last_us[at])
+        suspect = self._suspect(windows, at)
+        incident = suspect.incident
+        suspect.evidence.add(ts_us)
+        sighting = Sighting(
+            ts_us=ts_us,
+            first_us=int(windows.first_us[at]),
+            score=float(scored.score[row]),
+            p_value=float(scored.p_value[row]),
+            peer=ip_text(int(windows.peer_hi[at]), int(windows.peer_lo[at])),
+            port=int(windows.peer_port[at]),
+        )
+        if incident.note(sighting):
+            incident.reasons = explain(windows.features[at], scored.errors[row], self._bundle)
+        if not suspect.is_open:
+            if suspect.evidence.points(ts_us) < self._config.open_points:
+                return []
+            suspect.is_open = True
+            self.opened += 1
+            return [self._alert(incident, "new", ts_us)]
+        if ts_us - incident.told_us >= self._config.update_every_s * SECOND_US:
+            return [self._alert(incident, "update", ts_us)]
+        return []
+
+    def _suspect(self, windows: Windows, at: int) -> _Suspect:
+        key = (int(windows.kind[at]), int(windows.id_hi[at]), int(windows.id_lo[at]))
+        suspect = self._suspects.get(key)
+        if suspect is None:
+            first_us = int(windows.first_us[at])
+            incident = Incident(
+                id=ulid(first_us, self._rng),
+                endpoint=describe_endpoint(windows, at),
+                first_us=first_us,
+                last_us=first_us,
+                told_us=first_us,
+            )
+            suspect = _Suspect(Evidence(self._config.span_s, self._config.many), incident)
+            self._suspects[key] = suspect
+        return suspect
+
+    def _alert(self, incident: Incident, state: Literal["new", "update", "end"], now_us: int) -> Alert:
+        incident.told_us = now_us
+        seq, incident.seq = incident.seq, incident.seq + 1
+        peers = incident.peers
+        seconds = (incident.last_us - incident.first_us) / SECOND_US
+        return Alert(
+            schema=ALERT_SCHEMA,
+            id=incident.id,
+            seq=seq,
+            boot=self._boot,
+            state=state,
+            ts=time_text(now_us),
+            first_seen=time_text(incident.first_us),
+            last_seen=time_text(incident.last_us),
+            windows=incident.windows,
+            severity_id=severity(incident.score / self._threshold),
+            score=incident.score,
+            threshold=self._threshold,
+            p_value=incident.p_value,
+            family=guess_family(incident.reasons),
+            endpoint=incident.endpoint,
+            reasons=incident.reasons,
+            peers=peers,
+            ports=incident.ports,
+            model=self._model,
+            text=sentence(self._bundle.schema, incident.endpoint, incident.reasons, peers, incident.windows, seconds),
+        )
+
+
+def severity(ratio: float) -> int:
+    """OCSF severity 2 (low) to 5 (critical) of a score that is ``ratio`` times its threshold."""
+    return 2 + sum(ratio >= limit for limit in _SEVERITY_RATIOS)
+
+
+def describe_endpoint(windows: Windows, at: int) -> Endpoint:
+    """The endpoint of a window, as alerts tell it."""
+    kind = EndpointKind(int(windows.kind[at]))
+    hi, lo, teid = int(windows.id_hi[at]), int(windows.id_lo[at]), int(windows.teid[at])
+    names: dict[EndpointKind, Literal["mac", "ip", "teid", "overflow", "capture"]] = {
+        EndpointKind.CAPTURE: "capture",
+        EndpointKind.MAC: "mac",
+        EndpointKind.IP: "ip",
+        EndpointKind.TEID: "teid",
+        EndpointKind.OVERFLOW: "overflow",
+    }
+    return Endpoint(
+        id=endpoint_text(kind, hi, lo),
+        kind=names[kind],
+        ip=ip_text(int(windows.ip_hi[at]), int(windows.ip_lo[at])),
+        mac=mac_text(lo) if kind == EndpointKind.MAC else None,
+        teid=f"0x{teid:08x}" if teid else None,
+    )

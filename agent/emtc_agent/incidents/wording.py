@@ -1,0 +1,54 @@
+"""Incidents in words: one sentence that names what was unusual, by how much, and with whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from emtc_contract.messages import Endpoint, Peer, Reason
+from emtc_contract.schema import FeatureSchema
+
+_REASONS_TOLD = 3
+
+
+def sentence(
+    schema: FeatureSchema,
+    endpoint: Endpoint,
+    reasons: Sequence[Reason],
+    peers: Sequence[Peer],
+    windows: int,
+    seconds: float,
+) -> str:
+    """E.g. "10.0.0.7 (02:..:07): distinct remote TCP/UDP ports 32 (usual 1 to 4), ...; 38 windows in 12 s".
+
+    Args:
+        schema: Meaning and unit of each feature.
+        endpoint: Whom it is about.
+        reasons: Strongest first.
+        peers: Most frequent first.
+        windows: Unusual windows so far.
+        seconds: Time from the first to the last of them.
+    """
+    told = ", ".join(_reason(schema, reason) for reason in reasons[:_REASONS_TOLD]) or "unusual traffic"
+    with_whom = f"; mostly with {peers[0].ip}" if peers else ""
+    number = "1 window" if windows == 1 else f"{windows} windows"
+    return f"{_name(endpoint)}: {told}{with_whom}; {number} in {seconds:.0f} s"
+
+
+def _name(endpoint: Endpoint) -> str:
+    return f"{endpoint.ip} ({endpoint.mac})" if endpoint.mac and endpoint.ip else endpoint.ip or endpoint.id
+
+
+def _reason(schema: FeatureSchema, reason: Reason) -> str:
+    feature = schema.features[schema.index(reason.feature)]
+    value, low, high = (
+        _amount(number, feature.unit) for number in (reason.value, reason.usual_low, reason.usual_high)
+    )
+    usual = f"usual {low}" if low == high else f"usual {low} to {high}"
+    return f"{feature.meaning.split(',')[0]} {value} ({usual})"
+
+
+def _amount(value: float, unit: str) -> str:
+    if unit == "share":
+        return f"{value:.0%}"
+    number = f"{value:.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
+    return number if unit == "count" else f"{number} {unit}"

@@ -1,0 +1,83 @@
+"""The agent's pipeline without I/O: packet batches in, alerts out; and feature rows for files.
+
+Data moves one way: batch -> windows -> scores -> incidents -> alerts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from emtc_agent.addresses import endpoint_text
+from emtc_agent.detector import Scorer
+from emtc_agent.feature_files import FeatureRows
+from emtc_agent.incidents import IncidentTracker
+from emtc_agent.packets import PacketBatch
+from emtc_agent.sources import CaptureReader, open_capture
+from emtc_agent.windows.windows import Extractor, Windows
+from emtc_contract.messages import Alert
+from emtc_contract.schema import FeatureSchema
+
+
+@dataclass(slots=True)
+class Pipeline:
+    """Extraction, scoring and incidents chained.
+
+    Attributes:
+        scored: Windows scored so far.
+    """
+
+    extractor: Extractor
+    scorer: Scorer
+    tracker: IncidentTracker
+    scored: int = 0
+
+    def push(self, batch: PacketBatch) -> list[Alert]:
+        """Take the next packets; returns the alerts they cause, in order."""
+        alerts = self._judge(self.extractor.push(batch))
+        return alerts + self.tracker.tick(int(batch.ts_us[-1])) if len(batch) else alerts
+
+    def finish(self) -> list[Alert]:
+        """End of the stream: judge what is left and close every incident."""
+        return self._judge(self.extractor.finish()) + self.tracker.finish()
+
+    def _judge(self, windows: Windows) -> list[Alert]:
+        if not len(windows):
+            return []
+        scored = self.scorer.score(windows)
+        self.scored += len(scored.index)
+        return self.tracker.observe(windows, scored)
+
+
+def feature_rows(windows: Windows, schema: FeatureSchema, source: str) -> FeatureRows:
+    """Windows as unlabelled rows of a feature file."""
+    identity = zip(windows.kind.tolist(), windows.id_hi.tolist(), windows.id_lo.tolist(), strict=True)
+    return FeatureRows(
+        schema=schema,
+        features=windows.features,
+        endpoint=np.array([endpoint_text(*one) for one in identity], dtype=object),
+        first_us=windows.first_us,
+        last_us=windows.last_us,
+        label=np.full(len(windows), "", dtype=object),
+        source=source,
+    )
+
+
+def extract(reader: CaptureReader, extractor: Extractor) -> Iterator[FeatureRows]:
+    """Rows of everything a reader yields, in pieces of bounded size."""
+    for batch in reader:
+        windows = extractor.push(batch)
+        if len(windows):
+            yield feature_rows(windows, extractor.schema, reader.name)
+    windows = extractor.finish()
+    if len(windows):
+        yield feature_rows(windows, extractor.schema, reader.name)
+
+
+def extract_capture(path: str | Path, extractor: Extractor) -> Iterator[FeatureRows]:
+    """Rows of one capture file; raises CaptureError if it is none."""
+    with open_capture(path) as reader:
+        yield from extract(reader, extractor)

@@ -1,0 +1,59 @@
+"""A fixed read buffer that is filled again and again; mapped files would count as memory, this does not."""
+
+from __future__ import annotations
+
+import zlib
+from gzip import BadGzipFile
+from typing import BinaryIO
+
+import numpy as np
+
+from emtc_agent.packets import GUARD_BYTES
+
+BUFFER_BYTES = 8 << 20
+
+
+class ReadBuffer:
+    """Bytes of a stream, front to back, ``size_bytes`` at a time.
+
+    Attributes:
+        octets: (size + GUARD_BYTES,) uint8; ``octets[:fill]`` is valid.
+        fill: Valid bytes.
+        ended: Whether the stream has no more bytes.
+        broken: Whether the stream ended in an error (cut or corrupt gzip).
+    """
+
+    def __init__(self, stream: BinaryIO, size_bytes: int = BUFFER_BYTES) -> None:
+        self.octets = np.zeros(size_bytes + GUARD_BYTES, np.uint8)
+        self.fill = 0
+        self.ended = False
+        self.broken = False
+        self._stream = stream
+        self._size = size_bytes
+        self._view = memoryview(self.octets)
+
+    def refill(self, consumed: int) -> bool:
+        """Drop the first ``consumed`` bytes and read on; returns whether any byte was added."""
+        rest = self.fill - consumed
+        if consumed:
+            self.octets[:rest] = self.octets[consumed : self.fill].copy()
+        self.fill = rest
+        while not self.ended and self.fill < self._size:
+            added = self._read()
+            self.fill += added
+            self.ended = not added
+        return self.fill > rest
+
+    def skip(self, size_bytes: int) -> None:
+        """Drop bytes that may lie beyond the buffer, without keeping them."""
+        while size_bytes > 0 and not (self.ended and not self.fill):
+            step = min(size_bytes, self.fill)
+            self.refill(step)
+            size_bytes -= step
+
+    def _read(self) -> int:
+        try:
+            return self._stream.readinto(self._view[self.fill : self._size])  # type: ignore[attr-defined,no-any-return]
+        except (EOFError, BadGzipFile, zlib.error, OSError):
+            self.broken = True
+            return 0

@@ -1,0 +1,5 @@
+"""``python -m emtc_lab``."""
+
+from emtc_lab.cli import main
+
+main()
