@@ -5,18 +5,18 @@ Data moves one way: batch -> windows -> scores -> incidents -> alerts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from emtc_agent.addresses import endpoint_text
+from emtc_agent.addresses import endpoint_text, ip_text
 from emtc_agent.detector import Scorer
 from emtc_agent.feature_files import FeatureRows
 from emtc_agent.incidents import IncidentTracker
 from emtc_agent.packets import PacketBatch
-from emtc_agent.sources import CaptureReader, open_capture
+from emtc_agent.sources import open_capture
 from emtc_agent.windows.windows import Extractor, Windows
 from emtc_contract.messages import Alert
 from emtc_contract.schema import FeatureSchema
@@ -55,6 +55,7 @@ class Pipeline:
 def feature_rows(windows: Windows, schema: FeatureSchema, source: str) -> FeatureRows:
     """Windows as unlabelled rows of a feature file."""
     identity = zip(windows.kind.tolist(), windows.id_hi.tolist(), windows.id_lo.tolist(), strict=True)
+    addresses = zip(windows.ip_hi.tolist(), windows.ip_lo.tolist(), strict=True)
     return FeatureRows(
         schema=schema,
         features=windows.features,
@@ -63,21 +64,22 @@ def feature_rows(windows: Windows, schema: FeatureSchema, source: str) -> Featur
         last_us=windows.last_us,
         label=np.full(len(windows), "", dtype=object),
         source=source,
+        ip=np.array([ip_text(*one) or "" for one in addresses], dtype=object),
     )
 
 
-def extract(reader: CaptureReader, extractor: Extractor) -> Iterator[FeatureRows]:
-    """Rows of everything a reader yields, in pieces of bounded size."""
-    for batch in reader:
+def extract(batches: Iterable[PacketBatch], extractor: Extractor, source: str) -> Iterator[FeatureRows]:
+    """Rows of a stream, in pieces of bounded size."""
+    for batch in batches:
         windows = extractor.push(batch)
         if len(windows):
-            yield feature_rows(windows, extractor.schema, reader.name)
+            yield feature_rows(windows, extractor.schema, source)
     windows = extractor.finish()
     if len(windows):
-        yield feature_rows(windows, extractor.schema, reader.name)
+        yield feature_rows(windows, extractor.schema, source)
 
 
 def extract_capture(path: str | Path, extractor: Extractor) -> Iterator[FeatureRows]:
     """Rows of one capture file; raises CaptureError if it is none."""
     with open_capture(path) as reader:
-        yield from extract(reader, extractor)
+        yield from extract(reader, extractor, reader.name)

@@ -110,9 +110,7 @@ def encode_manifest(manifest: Manifest) -> bytes:
 def _check_artifact(artifact: Artifact, where: str) -> None:
     scores, p_values = artifact.calibration_scores, artifact.calibration_p
     if len(scores) < 2 or len(scores) != len(p_values):
-        raise BundleError(
-            f"{where}: {artifact.file}: calibration table has {len(scores)} and {len(p_values)} values"
-        )
+        raise BundleError(f"{where}: {artifact.file}: calibration table has {len(scores)} and {len(p_values)} values")
     if any(a > b for a, b in itertools.pairwise(scores)):
         raise BundleError(f"{where}: {artifact.file}: calibration scores do not ascend")
     if not all(0.0 <= p <= 1.0 for p in p_values):

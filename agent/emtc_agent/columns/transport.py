@@ -80,10 +80,8 @@ def decode_transport(data: Bytes, network: Network) -> Transport:
         op=np.where(is_icmp, header["type"], np.uint8(0)),
         marks=marks,
         payload_at=network.l4_at + header_len,
-        payload_len=np.where(transport, np.maximum(length - header_len, 0), 0),
-        payload_cap=np.where(
-            transport, np.clip(network.l4_cap - header_len, 0, np.maximum(length - header_len, 0)), 0
-        ),
+        payload_len=payload_len,
+        payload_cap=np.clip(network.l4_cap - header_len, 0, payload_len),
     )
 
 

@@ -45,7 +45,7 @@ def extract(
     extractor = open_extractor(schema, edge_config(device_networks))
     rows = 0
     with CaptureSet(captures) as source, writer:
-        for piece in extract_rows(reading(source), extractor):
+        for piece in extract_rows(reading(source), extractor, captures[0]):
             writer.write(piece)
             rows += len(piece)
     stats = extractor.stats

@@ -1,0 +1,123 @@
+"""Opening a bundle without trusting it: sizes, names and digests are checked before anything is used."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from emtc_contract.bundle import (
+    MANIFEST,
+    MAX_MANIFEST_BYTES,
+    MAX_MODEL_BYTES,
+    MODEL_CARD,
+    Artifact,
+    Manifest,
+    decode_manifest,
+)
+from emtc_contract.errors import BundleError, SchemaError
+from emtc_contract.schema import FeatureSchema
+from emtc_contract.schemas import get_schema
+
+_MAX_MEMBERS = 64
+_MAX_CARD_BYTES = 1 << 20
+_MAX_BUNDLE_BYTES = 4 * MAX_MODEL_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A checked bundle.
+
+    Attributes:
+        name: File name, for messages.
+        manifest: Its manifest.
+        schema: The feature schema its models take.
+        models: Model bytes by member name.
+    """
+
+    name: str
+    manifest: Manifest
+    schema: FeatureSchema
+    models: dict[str, bytes]
+
+    def artifact(self, runtime: str, precision: str | None = None) -> Artifact | None:
+        """The artifact for a runtime: of that precision, or the first there is."""
+        for artifact in self.manifest.artifacts:
+            if artifact.runtime == runtime and precision in (None, artifact.precision):
+                return artifact
+        return None
+
+
+def load_bundle(path: Path) -> Bundle:
+    """Read and check a bundle.
+
+    Raises:
+        BundleError: It is damaged, foreign or does not match its own manifest; says which member and why.
+        SchemaError: Its models were made for another feature schema.
+    """
+    where = str(path)
+    try:
+        if path.stat().st_size > _MAX_BUNDLE_BYTES:
+            raise BundleError(f"{where}: larger than {_MAX_BUNDLE_BYTES} bytes")
+        with zipfile.ZipFile(path) as archive:
+            members = _members(archive, where)
+            manifest = decode_manifest(_read(archive, members, MANIFEST, MAX_MANIFEST_BYTES, where), where)
+            models = {
+                artifact.file: _read_model(archive, members, artifact, where) for artifact in manifest.artifacts
+            }
+            if MODEL_CARD in members:
+                _read(archive, members, MODEL_CARD, _MAX_CARD_BYTES, where)
+    except OSError as error:
+        raise BundleError(f"{where}: {error.strerror or error}") from None
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+        raise BundleError(f"{where}: not a readable zip: {error}") from None
+    return Bundle(path.name, manifest, _schema(manifest, where), models)
+
+
+def _members(archive: zipfile.ZipFile, where: str) -> dict[str, zipfile.ZipInfo]:
+    """Members by name; refuses names and numbers that an honest bundle does not have."""
+    infos = archive.infolist()
+    if len(infos) > _MAX_MEMBERS:
+        raise BundleError(f"{where}: {len(infos)} members")
+    members: dict[str, zipfile.ZipInfo] = {}
+    for info in infos:
+        if info.filename in members or "/" in info.filename or "\\" in info.filename or info.filename.startswith("."):
+            raise BundleError(f"{where}: member name {info.filename[:100]!r} is not allowed")
+        members[info.filename] = info
+    return members
+
+
+def _read(
+    archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], name: str, limit_bytes: int, where: str
+) -> bytes:
+    """A member's bytes; never unpacks more than ``limit_bytes``, whatever the member claims."""
+    if name not in members:
+        raise BundleError(f"{where}: has no {name}")
+    with archive.open(members[name]) as member:
+        raw = member.read(limit_bytes + 1)
+    if len(raw) > limit_bytes:
+        raise BundleError(f"{where}: {name} is larger than {limit_bytes} bytes")
+    return raw
+
+
+def _read_model(
+    archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], artifact: Artifact, where: str
+) -> bytes:
+    model = _read(archive, members, artifact.file, artifact.size_bytes, where)
+    if len(model) != artifact.size_bytes or hashlib.sha256(model).hexdigest() != artifact.sha256:
+        raise BundleError(f"{where}: {artifact.file} does not match its digest in the manifest")
+    return model
+
+
+def _schema(manifest: Manifest, where: str) -> FeatureSchema:
+    try:
+        schema = get_schema(manifest.schema_name)
+    except SchemaError as error:
+        raise SchemaError(f"{where}: {error}") from None
+    schema.require_same(manifest.schema_name, manifest.schema_digest, where)
+    missing = [column for column in schema.columns if column not in manifest.usual]
+    if missing:
+        raise BundleError(f"{where}: the manifest has no usual range for {', '.join(missing[:3])}")
+    return schema

@@ -1,0 +1,92 @@
+"""Scores of windows, calibrated; a bounded number per endpoint and second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from emtc_agent.detector.bundle import Bundle
+from emtc_agent.detector.runtimes import Runtime
+from emtc_agent.packets import Bool, Float32, Float64, Int64
+from emtc_agent.windows.arrays import is_first, ranks
+from emtc_agent.windows.windows import Windows
+
+SECOND_US = 1_000_000
+MAX_PER_SECOND = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """S scored windows out of a batch.
+
+    Attributes:
+        index: (S,) which windows, ascending.
+        score: (S,) anomaly score.
+        p_value: (S,) share of benign windows that score at least as high.
+        exceeds: (S,) whether the score exceeds the threshold.
+        errors: (S, F) the part of each feature in the score.
+    """
+
+    index: Int64
+    score: Float32
+    p_value: Float64
+    exceeds: Bool
+    errors: Float32
+
+
+class Scorer:
+    """Scores windows with a bundle's model.
+
+    Args:
+        bundle: Where the calibration comes from.
+        runtime: Runs the model.
+        max_per_second: Most windows scored per endpoint and second of capture time; a flood emits many more,
+            and they say the same.
+
+    Attributes:
+        skipped: Windows not scored for that reason.
+    """
+
+    def __init__(self, bundle: Bundle, runtime: Runtime, max_per_second: int = MAX_PER_SECOND) -> None:
+        self.skipped = 0
+        self._runtime = runtime
+        self._limit = max_per_second
+        artifact = runtime.artifact
+        self._threshold = artifact.threshold
+        self._scores = np.array(artifact.calibration_scores)
+        self._log_p = np.log(np.maximum(artifact.calibration_p, 1e-12))
+        self._second = np.zeros(0, np.int64)
+        self._used = np.zeros(0, np.int64)
+
+    def score(self, windows: Windows) -> Scored:
+        """Score the windows of a batch, in the order in which they closed."""
+        index = np.flatnonzero(self._within_limit(windows))
+        self.skipped += len(windows) - len(index)
+        scores = self._runtime.run(windows.features[index].astype(np.float32))
+        p_value = np.exp(np.interp(scores.score, self._scores, self._log_p))
+        return Scored(index, scores.score, p_value, scores.score > self._threshold, scores.errors)
+
+    def _within_limit(self, windows: Windows) -> Bool:
+        """(W,) whether a window is among the first of its endpoint and second."""
+        slot, second = windows.slot.astype(np.int64), windows.last_us // SECOND_US
+        self._grow(int(slot.max(initial=-1)) + 1)
+        order = np.lexsort((np.arange(len(slot)), second, slot))
+        sorted_slot, sorted_second = slot[order], second[order]
+        start = np.flatnonzero(is_first(sorted_slot) | is_first(sorted_second))
+        count = np.diff(start, append=len(slot))
+        run_slot, run_second = sorted_slot[start], sorted_second[start]
+        used = np.where(self._second[run_slot] == run_second, self._used[run_slot], 0)
+        within = np.empty(len(slot), bool)
+        within[order] = ranks(count) + np.repeat(used, count) < self._limit
+        last = np.append(run_slot[1:] != run_slot[:-1], True)[: len(start)]
+        self._second[run_slot[last]] = run_second[last]
+        self._used[run_slot[last]] = (used + count)[last]
+        return within
+
+    def _grow(self, slots: int) -> None:
+        """Room for slots up to the table's size, which bounds it."""
+        missing = slots - len(self._second)
+        if missing > 0:
+            self._second = np.append(self._second, np.full(missing, -1))
+            self._used = np.append(self._used, np.zeros(missing, np.int64))
