@@ -14,7 +14,6 @@ _COMMANDS = {
     "extract": "emtc_agent.commands.extract",
     "schema": "emtc_agent.commands.schema",
     "watch": "emtc_agent.commands.watch",
-    "demo-broker": "emtc_agent.commands.demo_broker",
 }
 
 

@@ -1,8 +1,81 @@
-"""Command line of this part."""
+"""``emtc-export``: make a bundle from a trained model, look into one, verify one."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 
+from emtc_agent.detector import load_bundle, open_runtime
+from emtc_agent.errors import OneLineErrors
+from emtc_contract.bundle import Manifest, encode_manifest
 
-@click.group()
+_BUNDLE = click.argument("bundle_file", type=click.Path(dir_okay=False, path_type=Path), metavar="BUNDLE")
+
+
+@click.group(cls=OneLineErrors)
 def main() -> None:
-    """Commands."""
+    """Turn a trained model into a bundle for the agent, and prove that it kept its verdicts."""
+
+
+@main.command()
+@click.argument("model_file", type=click.Path(dir_okay=False, path_type=Path), metavar="MODEL")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="my.bundle")
+@click.option("--name", help="Name of the model. Default: schema and preset.")
+@click.option("--version", type=click.IntRange(min=1), default=1, show_default=True, help="Its version.")
+def build(model_file: Path, output: Path, name: str | None, version: int) -> None:
+    """Export MODEL (from emtc-trainer fit) to a bundle; nothing is written unless every gate holds.
+
+    The date in the bundle is that of SOURCE_DATE_EPOCH if set, for reproducible builds.
+    """
+    from emtc_export.build import Label  # torch loads only where it is needed
+    from emtc_export.build import build as build_bundle
+    from emtc_trainer.saved import load_model
+
+    model = load_model(model_file)
+    label = Label(name or f"{model.schema.name}-{model.preset}", version, _today())
+    _show(build_bundle(model, output, label, _say), output)
+
+
+@main.command()
+@_BUNDLE
+@click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
+def show(bundle_file: Path, as_json: bool) -> None:
+    """Say what BUNDLE holds."""
+    bundle = load_bundle(bundle_file)
+    if as_json:
+        click.echo(encode_manifest(bundle.manifest))
+    else:
+        _show(bundle.manifest, bundle_file)
+
+
+@main.command()
+@_BUNDLE
+def verify(bundle_file: Path) -> None:
+    """Check digests, schema and form of BUNDLE, and load its model; exit 0 if an agent would accept it."""
+    runtime = open_runtime(load_bundle(bundle_file))
+    click.echo(f"{bundle_file}: good; runs on {runtime.name}")
+
+
+def _show(manifest: Manifest, path: Path) -> None:
+    click.echo(f"{path}: {manifest.name} version {manifest.version}, made {manifest.created}")
+    click.echo(f"schema {manifest.schema_name} {manifest.schema_digest}")
+    for artifact in manifest.artifacts:
+        click.echo(
+            f"{artifact.file}: {artifact.runtime} {artifact.precision}, {artifact.size_bytes} bytes, "
+            f"threshold {artifact.threshold:.4f}, sha256 {artifact.sha256[:12]}"
+        )
+    for file in manifest.provenance.files:
+        click.echo(f"{file.role}: {file.name}, {file.rows} rows")
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _today() -> str:
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    moment = datetime.fromtimestamp(int(epoch), UTC) if epoch and epoch.isdigit() else datetime.now(UTC)
+    return moment.date().isoformat()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import click
 
 from emtc_agent.features import EdgeConfig
@@ -20,3 +23,13 @@ device_networks = click.option(
 def edge_config(networks: tuple[str, ...]) -> EdgeConfig:
     """Extractor settings from the command line."""
     return EdgeConfig(networks=DeviceNetworks(networks or PRIVATE))
+
+
+def broker_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options for connecting to a broker."""
+    for option in (
+        click.option("--ca-file", type=click.Path(dir_okay=False), help="Certificate authorities for mqtts://."),
+        click.option("--allow-plain", is_flag=True, help="Allow MQTT without TLS to another host."),
+    ):
+        command = option(command)
+    return command

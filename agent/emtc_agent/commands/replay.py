@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import secrets
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -11,9 +13,10 @@ from importlib.resources import files
 from pathlib import Path
 
 import click
+from rich.console import Console
 
 from emtc_agent import __version__
-from emtc_agent.commands.options import captures, device_networks, edge_config
+from emtc_agent.commands.options import broker_options, captures, device_networks, edge_config
 from emtc_agent.commands.pace import paced
 from emtc_agent.commands.progress import reading
 from emtc_agent.detector import Bundle, Scorer, load_bundle, open_runtime
@@ -24,7 +27,7 @@ from emtc_agent.pipeline import Pipeline
 from emtc_agent.report.jsonl import JsonLines
 from emtc_agent.report.mqtt import BrokerUrl, MqttPublisher
 from emtc_agent.report.reporter import Reporter
-from emtc_agent.report.table import incident_table, summary_table
+from emtc_agent.report.table import IncidentTable, summary_table
 from emtc_agent.sources import CaptureSet
 from emtc_contract.messages import Alert, Info, Model
 
@@ -43,8 +46,7 @@ _SPEEDS = {"max": 0.0, "1x": 1.0, "10x": 10.0}
 @click.option("--mqtt", "mqtt_url", metavar="URL", help="Report to this broker: mqtt[s]://[user:pass@]host[:port]")
 @click.option("--client", default="local", show_default=True, help="Client part of the MQTT topics.")
 @click.option("--gateway", help="Gateway part of the MQTT topics. Default: this host's name.")
-@click.option("--allow-plain", is_flag=True, help="Allow MQTT without TLS to another host.")
-@click.option("--ca-file", type=click.Path(dir_okay=False), help="Certificate authorities for mqtts://.")
+@broker_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines only: alerts, then one summary.")
 @click.option("--speed", type=click.Choice(list(_SPEEDS)), default="max", show_default=True, help="Replay speed.")
 @device_networks
@@ -66,22 +68,29 @@ def replay(
     pipeline, info = build_pipeline(bundle, edge_config(device_networks), boot)
     with ExitStack() as stack:
         source = stack.enter_context(CaptureSet(captures))
-        reporters: list[Reporter] = [JsonLines(sys.stdout)] if as_json else []
+        lines, table = JsonLines(sys.stdout), IncidentTable()
+        reporters: list[Reporter] = [lines if as_json else table]
         if mqtt_url:
-            publisher = MqttPublisher(
-                BrokerUrl.parse(mqtt_url), client, gateway, info, allow_plain=allow_plain, ca_file=ca_file
-            )
+            url, topic_gateway = BrokerUrl.parse(mqtt_url), gateway or gateway_name()
+            publisher = MqttPublisher(url, client, topic_gateway, info, allow_plain=allow_plain, ca_file=ca_file)
             reporters.append(stack.enter_context(publisher))
         begin = time.monotonic()
         batches = paced(reading(source), _SPEEDS[speed]) if _SPEEDS[speed] else reading(source)
-        alerts = list(deliver(run(pipeline, batches), reporters))
-        elapsed_s = time.monotonic() - begin
-        counters = summarize(pipeline, source, elapsed_s)
+        for alert in run(pipeline, batches):
+            for reporter in reporters:
+                reporter.publish(alert)
+        counters = summarize(pipeline, source, time.monotonic() - begin)
     if as_json:
-        JsonLines(sys.stdout).summary(counters)
+        lines.summary(counters)
     else:
-        incident_table(alerts)
-        summary_table(counters)
+        console = Console()
+        table.show(console)
+        summary_table(counters, console)
+
+
+def gateway_name() -> str:
+    """This host's name in the form that topics allow."""
+    return re.sub("[^a-z0-9-]+", "-", socket.gethostname().lower())[:64].strip("-") or "gateway"
 
 
 def open_bundle(path: Path | None) -> Bundle:
@@ -118,14 +127,6 @@ def run(pipeline: Pipeline, batches: Iterator[PacketBatch]) -> Iterator[Alert]:
     for batch in batches:
         yield from pipeline.push(batch)
     yield from pipeline.finish()
-
-
-def deliver(alerts: Iterator[Alert], reporters: list[Reporter]) -> Iterator[Alert]:
-    """Hand each alert to every reporter, then pass it on."""
-    for alert in alerts:
-        for reporter in reporters:
-            reporter.publish(alert)
-        yield alert
 
 
 def summarize(pipeline: Pipeline, source: CaptureSet, elapsed_s: float) -> dict[str, int | float]:

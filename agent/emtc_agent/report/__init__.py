@@ -1,1 +1,1 @@
-"""TODO report."""
+"""Telling the world: JSON lines, tables for a terminal, MQTT."""

@@ -1,0 +1,77 @@
+"""Incidents and counters for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from emtc_contract.messages import Alert
+
+MAX_SHOWN = 500
+_SEVERITY = {
+    1: "[dim]info[/]",
+    2: "[cyan]low[/]",
+    3: "[yellow]medium[/]",
+    4: "[red]high[/]",
+    5: "[bold red]critical[/]",
+}
+
+
+class IncidentTable:
+    """Collects alerts and shows one row per incident at the end.
+
+    Args:
+        most: Incidents kept; further ones are only counted, so that memory stays bounded.
+    """
+
+    def __init__(self, most: int = MAX_SHOWN) -> None:
+        self._latest: dict[str, Alert] = {}
+        self._most = most
+        self._more = 0
+
+    def publish(self, alert: Alert) -> None:
+        """Keep the latest alert of each incident."""
+        if alert.id in self._latest or len(self._latest) < self._most:
+            self._latest[alert.id] = alert
+        elif alert.state == "new":
+            self._more += 1
+
+    def show(self, console: Console) -> None:
+        """Print the table, in the order in which the incidents began."""
+        if not self._latest:
+            console.print("no incidents")
+            return
+        table = Table("first seen (UTC)", "for", "severity", "family", "what", show_lines=True)
+        for alert in sorted(self._latest.values(), key=lambda one: one.first_seen):
+            table.add_row(*_row(alert))
+        console.print(table)
+        if self._more:
+            console.print(f"and {self._more} more incidents")
+
+
+def _row(alert: Alert) -> tuple[str, ...]:
+    begin, end = datetime.fromisoformat(alert.first_seen), datetime.fromisoformat(alert.last_seen)
+    return (
+        f"{begin:%Y-%m-%d %H:%M:%S}",
+        f"{(end - begin).total_seconds():.0f} s",
+        severity_text(alert.severity_id),
+        escape(alert.family.name),
+        escape(alert.text),
+    )
+
+
+def summary_table(counters: Mapping[str, int | float], console: Console) -> None:
+    """Print counters, one per line."""
+    table = Table("", "", show_header=False, box=None)
+    for name, value in counters.items():
+        table.add_row(escape(name), f"{value:,}")
+    console.print(table)
+
+
+def severity_text(severity_id: int) -> str:
+    """A severity in words, with rich markup."""
+    return _SEVERITY[severity_id]
