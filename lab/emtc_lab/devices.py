@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 
 from emtc_lab.services import CAMERA_PORT
 from emtc_lab.topology import CLOUD_IP, DNS_IP, LAN, NTP_IP
@@ -146,7 +147,7 @@ class Device:
     def do_publish(self, size: int) -> None:
         """Publish over a lasting connection."""
         if self._mqtt is None:
-            self._mqtt = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=self._name, protocol=mqtt.MQTTv311)
+            self._mqtt = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=self._name, protocol=mqtt.MQTTv311)
             self._mqtt.connect(CLOUD_IP, 1883, keepalive=self._rng.choice([20, 45, 60]))
             self._mqtt.loop_start()
         payload = "x" * self._rng.randint(size // 2, size)

@@ -5,6 +5,7 @@ table limits, so it is compared only where none is reached.
 """
 
 import ipaddress
+import itertools
 import math
 from collections import Counter
 from dataclasses import dataclass, field
@@ -133,7 +134,7 @@ class EdgeOracle:
         return [identity for identity, endpoint in self.endpoints.items() if endpoint.window]
 
     def _opened(self, identity):
-        now, packet, sent = self.endpoints[identity].window[0]
+        _, packet, sent = self.endpoints[identity].window[0]
         return (packet.position, not sent)
 
     def _expire(self, now):
@@ -156,8 +157,7 @@ class EdgeOracle:
 
 
 def remote_of(packet, sent):
-    address = packet.dst if sent else packet.src
-    return address
+    return packet.dst if sent else packet.src
 
 
 def mean(values):
@@ -173,7 +173,7 @@ def features(window, endpoint):
     n = len(window)
     packets = [packet for _, packet, _ in window]
     clock = [now for now, _, _ in window]
-    gaps = [b - a for a, b in zip(clock, clock[1:], strict=False)]
+    gaps = [b - a for a, b in itertools.pairwise(clock)]
     up = [p.size for _, p, sent in window if sent]
     down = [p.size for _, p, sent in window if not sent]
     remotes = [remote_of(p, sent) for _, p, sent in window]

@@ -48,7 +48,7 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.features)
 
-    def take(self, chosen: np.ndarray) -> Dataset:  # type: ignore[type-arg]
+    def take(self, chosen: np.ndarray) -> Dataset:
         """The rows of a mask or index."""
         return Dataset(
             self.schema,

@@ -168,7 +168,7 @@ def _train(
 def _epoch(module: Detector, learn: torch.Tensor, optimizer: torch.optim.Optimizer, config: FitConfig) -> float:
     """One pass; returns the mean loss."""
     total = 0.0
-    for index in torch.randperm(len(learn)).split(config.batch):
+    for index in torch.randperm(len(learn)).split(config.batch):  # type: ignore[no-untyped-call]
         wanted = learn[index]
         shown = wanted * (torch.rand_like(wanted) >= config.mask)
         optimizer.zero_grad()

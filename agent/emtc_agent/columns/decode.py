@@ -14,7 +14,7 @@ from emtc_agent.columns.transport import ICMP, ICMPV6, IGMP, TCP, UDP, decode_tr
 from emtc_agent.columns.tunnel import Inner, find_inner
 from emtc_agent.packets import Bytes, Int64, PacketBatch
 
-Out = dict[str, np.ndarray]  # type: ignore[type-arg]
+Out = dict[str, np.ndarray]
 _COMMON = np.isin(np.arange(256), (TCP, UDP, ICMP, ICMPV6, IGMP))
 _DTYPES = {
     **dict.fromkeys(("ts_us", "payload_at"), np.int64),
@@ -51,7 +51,7 @@ def decode(batch: PacketBatch) -> Columns:
     return Columns(**out)
 
 
-def _rows(chosen: np.ndarray) -> Rows | None:  # type: ignore[type-arg]
+def _rows(chosen: np.ndarray) -> Rows | None:
     """All rows, some, or None if there are none."""
     if chosen.all():
         return EVERY if len(chosen) else None

@@ -96,7 +96,7 @@ def _read_dns(batch: PacketBatch, columns: Columns, rows: Int64, hints: Hints) -
     """DNS over UDP, or over TCP behind a two-byte length (RFC 1035)."""
     over_tcp = columns.proto[rows] == _TCP
     at = columns.payload_at[rows] + np.where(over_tcp, 2, 0)
-    captured = columns.payload_cap[rows] - np.where(over_tcp, 2, 0)
+    captured = columns.payload_cap[rows].astype(np.int64) - np.where(over_tcp, 2, 0)
     header = headers(batch.data, at, captured, _DNS_HEADER)
     flags = header["flags"]
     is_dns = (captured >= 12) & (header["questions"] >= 1) & (header["questions"] < 16)
@@ -108,7 +108,7 @@ def _read_dns(batch: PacketBatch, columns: Columns, rows: Int64, hints: Hints) -
     hints.dns_id[rows] = np.where(is_dns, header["id"], 0)
     asked = np.flatnonzero(query)
     if len(asked):
-        length = columns.payload_len[rows][asked] - np.where(over_tcp[asked], 2, 0)
+        length = columns.payload_len[rows][asked].astype(np.int64) - np.where(over_tcp[asked], 2, 0)
         _read_names(batch, at[asked] + 12, captured[asked] - 12, length - 12, rows[asked], hints)
 
 

@@ -43,7 +43,13 @@ def decode_link(batch: PacketBatch) -> Link:
     kinds = np.unique(batch.linktype).tolist() if size and (batch.linktype != batch.linktype[0]).any() else None
     if kinds is None:
         return _decode_kind(batch, int(batch.linktype[0]) if size else 1)
-    whole = Link(*(np.zeros(size, dtype) for dtype in (np.int64, np.uint16, np.uint64, np.uint64, np.uint8)))
+    whole = Link(
+        at=np.zeros(size, np.int64),
+        ether=np.zeros(size, np.uint16),
+        src_mac=np.zeros(size, np.uint64),
+        dst_mac=np.zeros(size, np.uint64),
+        reason=np.zeros(size, np.uint8),
+    )
     for kind in kinds:
         rows = np.flatnonzero(batch.linktype == kind)
         part = _decode_kind(_take(batch, rows), kind)

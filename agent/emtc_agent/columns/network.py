@@ -177,7 +177,7 @@ _ARP = np.dtype(
 )
 
 
-def decode_arp(out: dict[str, np.ndarray], rows: Rows, data: Bytes, at: Int64, captured: Int64, wire: Int64) -> None:  # type: ignore[type-arg]
+def decode_arp(out: dict[str, np.ndarray], rows: Rows, data: Bytes, at: Int64, captured: Int64, wire: Int64) -> None:
     """Decode Ethernet/IPv4 ARP into the columns ``out[...][rows]``; arguments as for ``ipv4``."""
     header = headers(data, at, captured, _ARP)
     known = (header["hardware"] == 1) & (header["protocol"] == 0x0800) & (header["sizes"] == 0x0604)

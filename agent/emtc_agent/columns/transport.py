@@ -85,7 +85,7 @@ def decode_transport(data: Bytes, network: Network) -> Transport:
     )
 
 
-def _wrong_udp_length(udp_length: Int64, network: Network) -> np.ndarray:  # type: ignore[type-arg]
+def _wrong_udp_length(udp_length: Int64, network: Network) -> np.ndarray:
     """A length below the header, or beyond the datagram unless it is fragmented; 0 means jumbogram."""
     whole = (network.marks & Mark.FRAGMENT) == 0
     return ((udp_length != 0) & (udp_length < 8)) | (whole & (udp_length > network.l4_len))

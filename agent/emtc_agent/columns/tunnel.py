@@ -45,7 +45,7 @@ _HEADER = np.dtype(
 _OCTET = np.dtype([("value", "u1")])
 
 
-def find_inner(out: dict[str, np.ndarray], data: Bytes, version: int) -> Inner:  # type: ignore[type-arg]
+def find_inner(out: dict[str, np.ndarray], data: Bytes, version: int) -> Inner:
     """Find packets of an IP version inside the G-PDUs among decoded columns."""
     ported = (out["src_port"] == PORT) | (out["dst_port"] == PORT)
     rows = np.flatnonzero(ported & (out["proto"] == 17) & ((out["marks"] & Mark.TUNNEL) == 0))

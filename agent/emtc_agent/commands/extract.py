@@ -6,7 +6,6 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
-from emtc_contract.schemas import SCHEMAS, get_schema, resized
 
 from emtc_agent.commands.options import captures, device_networks, edge_config
 from emtc_agent.commands.progress import reading
@@ -16,6 +15,7 @@ from emtc_agent.pipeline import extract as extract_rows
 from emtc_agent.sources import CaptureSet
 from emtc_contract.errors import FeatureFileError
 from emtc_contract.schema import FeatureSchema
+from emtc_contract.schemas import SCHEMAS, get_schema, resized
 
 _WRITERS = "emtc_agent.feature_writers"
 

@@ -24,8 +24,9 @@ from emtc_agent.features import EdgeConfig, open_extractor
 from emtc_agent.incidents import IncidentTracker
 from emtc_agent.packets import PacketBatch
 from emtc_agent.pipeline import Pipeline
+from emtc_agent.report.broker import BrokerUrl
 from emtc_agent.report.jsonl import JsonLines
-from emtc_agent.report.mqtt import BrokerUrl, MqttPublisher
+from emtc_agent.report.mqtt import MqttPublisher
 from emtc_agent.report.reporter import Reporter
 from emtc_agent.report.table import IncidentTable, summary_table
 from emtc_agent.sources import CaptureSet

@@ -62,7 +62,7 @@ class MqttPublisher(Connection):
     def publish(self, alert: Alert) -> None:
         """Send one alert; waits while the broker is too far behind."""
         self._wait(MAX_OUTSTANDING)
-        expiry = Properties(PacketTypes.PUBLISH)
+        expiry = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         expiry.MessageExpiryInterval = ALERT_EXPIRY_S
         self._send(self._alert, alert, properties=expiry)
 

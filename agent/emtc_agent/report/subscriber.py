@@ -68,7 +68,7 @@ class Subscriber(Connection):
 
     def on_session(self) -> None:
         """Subscribe, on every connection."""
-        self.client.subscribe(self._filters)  # type: ignore[arg-type]  # paho takes (filter, qos) pairs for v5 too
+        self.client.subscribe(self._filters)
 
     def next(self, timeout_s: float) -> Received | None:
         """The next message, or None if none came in time."""
@@ -108,8 +108,9 @@ class Subscriber(Connection):
         del client, userdata
         try:
             topic = parse(message.topic)
-            kind: type[Alert] | type[Status] = Alert if topic.channel == "alert" else Status
-            received = Received(topic, decode(message.payload, kind), message.retain)
+            payload = bytes(message.payload)
+            content = decode(payload, Alert) if topic.channel == "alert" else decode(payload, Status)
+            received = Received(topic, content, message.retain)
         except (MessageError, UnicodeDecodeError):
             self.broken += 1
             return

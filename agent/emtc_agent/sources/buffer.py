@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from gzip import BadGzipFile
-from typing import BinaryIO
+from io import BufferedReader
 
 import numpy as np
 
@@ -23,14 +23,14 @@ class ReadBuffer:
         broken: Whether the stream ended in an error (cut or corrupt gzip).
     """
 
-    def __init__(self, stream: BinaryIO, size_bytes: int = BUFFER_BYTES) -> None:
+    def __init__(self, stream: BufferedReader, size_bytes: int = BUFFER_BYTES) -> None:
         self.octets = np.zeros(size_bytes + GUARD_BYTES, np.uint8)
         self.fill = 0
         self.ended = False
         self.broken = False
         self._stream = stream
         self._size = size_bytes
-        self._view = memoryview(self.octets)
+        self._view = self.octets.data
 
     def refill(self, consumed: int) -> bool:
         """Drop the first ``consumed`` bytes and read on; returns whether any byte was added."""
@@ -53,7 +53,7 @@ class ReadBuffer:
 
     def _read(self) -> int:
         try:
-            return self._stream.readinto(self._view[self.fill : self._size])  # type: ignore[attr-defined,no-any-return]
+            return self._stream.readinto(self._view[self.fill : self._size])
         except (EOFError, BadGzipFile, zlib.error, OSError):
             self.broken = True
             return 0

@@ -64,7 +64,7 @@ def walk(octets: Bytes, begin: int, end: int, byte_order: str) -> Chain:
     at = begin
     absurd = False
     while at + HEADER_BYTES <= end:
-        captured = captured_at(octets, at + 8)[0]
+        captured = captured_at(octets.data, at + 8)[0]
         if captured > MAX_CAPTURED:
             absurd = True
             break

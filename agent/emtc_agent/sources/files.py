@@ -9,7 +9,7 @@ import sys
 import zlib
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 from emtc_agent.sources.pcap import MAGICS, PcapReader
 from emtc_agent.sources.pcapng import MAGIC as PCAPNG_MAGIC
@@ -58,17 +58,13 @@ def _open(name: str, stack: ExitStack) -> OpenFile:
             raise CaptureError(f"{name}: {error.strerror}") from None
         opened = OpenFile(name, raw, raw, size_bytes, stack)
     if raw.peek(2)[:2] == _GZIP_MAGIC:
-        opened.stream = cast("BinaryIO", gzip.GzipFile(fileobj=raw))
+        opened.stream = io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=raw)))
     return opened
 
 
 def _magic(opened: OpenFile) -> bytes:
     """The first four (decompressed) bytes, which stay unread."""
-    stream = opened.stream
-    if isinstance(stream, gzip.GzipFile):
-        stream = cast("BinaryIO", io.BufferedReader(stream))
-        opened.stream = stream
     try:
-        return cast("io.BufferedReader", stream).peek(4)[:4]
+        return opened.stream.peek(4)[:4]
     except (OSError, EOFError, zlib.error) as error:
         raise CaptureError(f"{opened.name}: {error}") from None

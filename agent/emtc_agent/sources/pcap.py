@@ -34,7 +34,7 @@ class PcapReader(CaptureReader):
         if self._buffer.fill < layout.size:
             raise CaptureError(f"{self.name}: pcap file header is cut ({self._buffer.fill} of {layout.size} bytes)")
         self._order, self._per_us = MAGICS[self._buffer.octets[:4].tobytes()]
-        fields = Struct(self._order + _FILE_HEADER).unpack_from(self._buffer.octets)
+        fields = Struct(self._order + _FILE_HEADER).unpack_from(self._buffer.octets.data)
         self._linktype = fields[-1] & _LINKTYPE_MASK
         self._buffer.refill(layout.size)
 

@@ -88,7 +88,7 @@ class PcapngReader(CaptureReader):
         blocks: list[int] = []
         at = 0
         while at + 12 <= fill:
-            kind, size = head(octets, at)
+            kind, size = head(octets.data, at)
             if kind == _SECTION:
                 if blocks:
                     break
@@ -99,10 +99,8 @@ class PcapngReader(CaptureReader):
                 size = found
             if size < 12 or size % 4:
                 return np.array(blocks, np.int64), -1, 0
-            if size > _MAX_PACKET_BLOCK and at + size > fill:
-                return np.array(blocks, np.int64), at, size
             if at + size > fill:
-                break
+                return np.array(blocks, np.int64), at, size if size > _MAX_PACKET_BLOCK else 0
             if kind in _PACKETS:
                 blocks.append(at)
             elif kind == _INTERFACE:
@@ -120,7 +118,7 @@ class PcapngReader(CaptureReader):
             return None
         self._order = order
         self._interfaces = []
-        size: int = Struct(order + "I").unpack_from(octets, at + 4)[0]
+        size: int = Struct(order + "I").unpack_from(octets.data, at + 4)[0]
         return size
 
     def _add_interface(self, block: bytes) -> None:
@@ -166,7 +164,7 @@ class PcapngReader(CaptureReader):
             start=blocks + header,
             cap_len=captured,
             wire_len=np.maximum(wire, captured),
-            ts_us=self._times(words, blocks, interface, simple),
+            ts_us=self._times(words, blocks, interface, simple.astype(bool)),
             linktype=np.array([one.linktype for one in self._interfaces], np.uint16)[interface],
         )
 

@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from io import BufferedReader
 from types import TracebackType
-from typing import BinaryIO
 
 from emtc_agent.packets import PacketBatch
 from emtc_agent.sources.buffer import ReadBuffer
@@ -46,8 +46,8 @@ class OpenFile:
     """
 
     name: str
-    stream: BinaryIO
-    file: BinaryIO | None
+    stream: BufferedReader
+    file: BufferedReader | None
     size_bytes: int | None
     closing: ExitStack
 
