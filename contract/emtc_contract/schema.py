@@ -21,13 +21,15 @@ class Feature(msgspec.Struct, frozen=True):
     Attributes:
         name: Column name, as written in files.
         unit: Unit of the value, e.g. ``"B"``, ``"s"``, ``"1/s"``, ``"share"``, ``"count"``.
-        meaning: One sentence a person can read.
+        title: A few words, as alerts say it.
+        meaning: The definition in one sentence.
         scale: How a model should look at it: ``"log"`` for counts, sizes, times and rates that span
             decades, ``"linear"`` for shares.
     """
 
     name: str
     unit: str
+    title: str
     meaning: str
     scale: str = "linear"
 
@@ -61,8 +63,12 @@ class FeatureSchema(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def digest(self) -> str:
-        """``sha256:`` digest of name, version, window and every feature, in order."""
-        canonical = msgspec.json.encode(self, order="sorted")
+        """``sha256:`` digest of name, version, window and each column's name, unit and scale, in order.
+
+        Wording is left out, so that it can improve; a changed definition is a new version.
+        """
+        columns = [(feature.name, feature.unit, feature.scale) for feature in self.features]
+        canonical = msgspec.json.encode((self.name, self.version, self.window, columns), order="sorted")
         return "sha256:" + hashlib.sha256(canonical).hexdigest()
 
     def index(self, column: str) -> int:

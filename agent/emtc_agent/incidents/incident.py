@@ -24,6 +24,7 @@ class Sighting:
     p_value: float
     peer: str | None
     port: int
+    family: str
 
 
 @dataclass(slots=True)
@@ -37,6 +38,7 @@ class Incident:
         last_us: End of the latest one.
         told_us: When the last alert was sent.
         seq: Number of the next alert.
+        votes: Families its windows look like.
     """
 
     id: str
@@ -49,12 +51,14 @@ class Incident:
     score: float = 0.0
     p_value: float = 1.0
     reasons: tuple[Reason, ...] = ()
+    votes: Counter[str] = field(default_factory=Counter)
     _peers: Counter[str] = field(default_factory=Counter)
     _ports: Counter[int] = field(default_factory=Counter)
 
     def note(self, sighting: Sighting) -> bool:
         """Take in an exceeding window; returns whether it is the strongest so far."""
         self.windows += 1
+        self.votes[sighting.family] += 1
         self.first_us = min(self.first_us, sighting.first_us)
         self.last_us = max(self.last_us, sighting.ts_us)
         if sighting.peer:

@@ -12,7 +12,7 @@ from typing import Literal
 from emtc_agent.addresses import endpoint_text, ip_text, mac_text, time_text
 from emtc_agent.detector import Bundle, Scored, explain
 from emtc_agent.incidents.evidence import SECOND_US, Evidence
-from emtc_agent.incidents.family import guess_family
+from emtc_agent.incidents.family import elect, vote
 from emtc_agent.incidents.incident import Incident, Sighting
 from emtc_agent.incidents.ulid import ulid
 from emtc_agent.incidents.wording import sentence
@@ -135,6 +135,7 @@ class IncidentTracker:
             p_value=float(scored.p_value[row]),
             peer=ip_text(int(windows.peer_hi[at]), int(windows.peer_lo[at])),
             port=int(windows.peer_port[at]),
+            family=vote(dict(zip(self._bundle.schema.columns, windows.features[at].tolist(), strict=True))),
         )
         if incident.note(sighting):
             incident.reasons = explain(windows.features[at], scored.errors[row], self._bundle)
@@ -183,7 +184,7 @@ class IncidentTracker:
             score=incident.score,
             threshold=self._threshold,
             p_value=incident.p_value,
-            family=guess_family(incident.reasons),
+            family=elect(incident.votes),
             endpoint=incident.endpoint,
             reasons=incident.reasons,
             peers=peers,

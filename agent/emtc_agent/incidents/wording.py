@@ -18,7 +18,7 @@ def sentence(
     windows: int,
     seconds: float,
 ) -> str:
-    """E.g. "10.0.0.7 (02:..:07): distinct remote TCP/UDP ports 32 (usual 1 to 4), ...; 38 windows in 12 s".
+    """E.g. "10.0.0.7 (02:..:07): remote ports 32 (usual 1 to 4), ...; 38 windows in 12 s".
 
     Args:
         schema: Meaning and unit of each feature.
@@ -44,7 +44,7 @@ def _reason(schema: FeatureSchema, reason: Reason) -> str:
         _amount(number, feature.unit) for number in (reason.value, reason.usual_low, reason.usual_high)
     )
     usual = f"usual {low}" if low == high else f"usual {low} to {high}"
-    return f"{feature.meaning.split(',')[0]} {value} ({usual})"
+    return f"{feature.title} {value} ({usual})"
 
 
 def _amount(value: float, unit: str) -> str:
