@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from emtc_agent.commands.options import captures, device_networks, edge_config
+from emtc_agent.commands.options import allow_damaged, captures, device_networks, edge_config
 from emtc_agent.commands.progress import reading
 from emtc_agent.feature_files import CsvFeatureWriter, FeatureWriter
 from emtc_agent.features import open_extractor
@@ -30,14 +30,20 @@ _WRITERS = "emtc_agent.feature_writers"
 )
 @click.option("--window", type=click.IntRange(1, 255), metavar="N", help="Packets per window (CICIoT2023 schemas).")
 @device_networks
+@allow_damaged
 def extract(
     captures: tuple[str, ...],
     output: Path,
     schema_name: str,
     window: int | None,
     device_networks: tuple[str, ...],
+    allow_damaged: bool,
 ) -> None:
-    """Write one row of features per window of each CAPTURE (file, folder, or - for standard input)."""
+    """Write one row of features per window of each CAPTURE (file, folder, or - for standard input).
+
+    OUTPUT appears only when complete. A damaged capture (cut in the middle of a packet) is an error, and nothing
+    is written, unless --allow-damaged is given.
+    """
     schema = get_schema(schema_name)
     if window is not None:
         schema = resized(schema, window)
@@ -48,6 +54,8 @@ def extract(
         for piece in extract_rows(reading(source), extractor, captures[0]):
             writer.write(piece)
             rows += len(piece)
+        if not allow_damaged:
+            source.require_whole()
     stats = extractor.stats
     click.echo(f"{output}: {rows} rows of {schema.name} from {stats.packets} packets", err=True)
 

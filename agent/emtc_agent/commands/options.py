@@ -11,6 +11,11 @@ from emtc_agent.features import EdgeConfig
 from emtc_agent.windows.networks import PRIVATE, DeviceNetworks
 
 captures = click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
+allow_damaged = click.option(
+    "--allow-damaged",
+    is_flag=True,
+    help="Accept captures that end inside a packet or hold broken records.",
+)
 device_networks = click.option(
     "--device-network",
     "device_networks",

@@ -16,7 +16,7 @@ import click
 from rich.console import Console
 
 from emtc_agent import __version__
-from emtc_agent.commands.options import broker_options, captures, device_networks, edge_config
+from emtc_agent.commands.options import allow_damaged, broker_options, captures, device_networks, edge_config
 from emtc_agent.commands.pace import paced
 from emtc_agent.commands.progress import reading
 from emtc_agent.detector import Bundle, Scorer, load_bundle, open_runtime
@@ -51,6 +51,7 @@ _SPEEDS = {"max": 0.0, "1x": 1.0, "10x": 10.0}
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines only: alerts, then one summary.")
 @click.option("--speed", type=click.Choice(list(_SPEEDS)), default="max", show_default=True, help="Replay speed.")
 @device_networks
+@allow_damaged
 def replay(
     captures: tuple[str, ...],
     bundle_file: Path | None,
@@ -62,8 +63,13 @@ def replay(
     as_json: bool,
     speed: str,
     device_networks: tuple[str, ...],
+    allow_damaged: bool,
 ) -> None:
-    """Find incidents in each CAPTURE (pcap or pcapng, also gzip; file, folder, or - for standard input)."""
+    """Find incidents in each CAPTURE (pcap or pcapng, also gzip; file, folder, or - for standard input).
+
+    A damaged capture (cut in the middle of a packet) is judged as far as it goes; the exit code is 2 then,
+    unless --allow-damaged is given.
+    """
     bundle = open_bundle(bundle_file)
     boot = secrets.token_hex(8)
     pipeline, info = build_pipeline(bundle, edge_config(device_networks), boot)
@@ -87,6 +93,8 @@ def replay(
         console = Console()
         table.show(console)
         summary_table(counters, console)
+    if not allow_damaged:
+        source.require_whole()
 
 
 def gateway_name() -> str:

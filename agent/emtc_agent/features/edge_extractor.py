@@ -196,10 +196,12 @@ class EdgeExtractor:
         count = np.diff(window_start, append=len(pool))
         self._open.put(slot[still_open], count[still_open], records)
         last = np.append(start[1:], len(pool)) - 1
+        carried = self._quiet_since_us[slot[still_open]]
         self._quiet_since_us[slots] = pool.clock_us[last]
-        after_closed = np.flatnonzero(still_open)
-        continued = after_closed[np.isin(window_start[after_closed], start, invert=True)]
-        self._quiet_since_us[slot[continued]] = pool.clock_us[window_start[continued] - 1]
+        opened = window_start[still_open]
+        follows = ~np.isin(opened, start)  # another window of the same slot, closed just now
+        before = np.where(follows, pool.clock_us[opened - 1], carried)
+        self._quiet_since_us[slot[still_open]] = before
 
     def _sweep(self, now_us: int) -> None:
         """Free what fell silent; called at fixed points of the stream only."""

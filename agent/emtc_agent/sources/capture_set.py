@@ -60,6 +60,7 @@ class CaptureSet:
         self._names = expand(sources)
         self._current: CaptureReader | None = None
         self._done_bytes = 0
+        self._damage: list[str] = []
         self.size_bytes: int | None = 0
         if self._names != [STDIN]:
             begins = {name: self._look_into(name) for name in self._names}
@@ -90,9 +91,23 @@ class CaptureSet:
                 yield from reader
                 self._current = None
                 self._done_bytes += reader.size_bytes or 0
+                self._note_damage(reader)
                 for counter in fields(SourceStats):
                     total = getattr(self.stats, counter.name) + getattr(reader.stats, counter.name)
                     setattr(self.stats, counter.name, total)
+
+    def _note_damage(self, reader: CaptureReader) -> None:
+        stats = reader.stats
+        if stats.truncated:
+            self._damage.append(f"{reader.name}: ends in the middle of a packet, after {stats.packets} packets")
+        elif stats.malformed:
+            self._damage.append(f"{reader.name}: {stats.malformed} broken record(s) beside {stats.packets} packets")
+
+    def require_whole(self) -> None:
+        """Raise CaptureError if a capture read so far was cut or damaged; what it held was read all the same."""
+        if self._damage:
+            more = f" (and {len(self._damage) - 1} more captures are damaged)" if len(self._damage) > 1 else ""
+            raise CaptureError(self._damage[0] + more)
 
     def __enter__(self) -> CaptureSet:
         return self

@@ -1,0 +1,60 @@
+"""``edge-v1`` rows against the packet-by-packet oracle, and their independence of batch cuts."""
+
+import itertools
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batches import batch_of
+from emtc_agent.addresses import endpoint_text
+from emtc_agent.features.edge_extractor import EdgeExtractor
+from emtc_agent.windows.windows import join
+from oracles.edge_oracle import EdgeOracle
+from traffic import traffic
+
+COLUMNS = EdgeExtractor.schema.columns
+
+
+def extract(packets, cuts=()):
+    extractor = EdgeExtractor()
+    batch = batch_of([frame for _, frame in packets], [packet.ts_us for packet, _ in packets])
+    edges = sorted({0, len(packets), *(cut % (len(packets) + 1) for cut in cuts)})
+    parts = [extractor.push(batch.slice(a, b)) for a, b in itertools.pairwise(edges)]
+    return join([*parts, extractor.finish()], len(COLUMNS))
+
+
+def identities(windows):
+    return [
+        endpoint_text(*one)
+        for one in zip(windows.kind.tolist(), windows.id_hi.tolist(), windows.id_lo.tolist(), strict=True)
+    ]
+
+
+def expected_identity(identity):
+    kind, value = identity
+    return value if kind == "ip" else ":".join(f"{octet:02x}" for octet in value.to_bytes(6, "big"))
+
+
+@given(traffic())
+def test_rows_equal_those_of_the_packet_by_packet_oracle(packets):
+    oracle = EdgeOracle()
+    for packet, _ in packets:
+        oracle.push(packet)
+    rows = oracle.finish()
+    windows = extract(packets)
+    assert identities(windows) == [expected_identity(identity) for identity, *_ in rows]
+    assert windows.packets.tolist() == [row[3] for row in rows]
+    assert windows.first_us.tolist() == [row[1] for row in rows]
+    assert windows.last_us.tolist() == [row[2] for row in rows]
+    for number, column in enumerate(COLUMNS):
+        expected = [row[4][number] for row in rows]
+        np.testing.assert_allclose(windows.features[:, number], expected, rtol=1e-9, atol=1e-9, err_msg=column)
+
+
+@given(traffic(), st.lists(st.integers(0, 1000), max_size=8))
+def test_rows_do_not_depend_on_how_the_stream_is_cut(packets, cuts):
+    whole, cut = extract(packets), extract(packets, cuts)
+    assert identities(whole) == identities(cut)
+    assert whole.features.tobytes() == cut.features.tobytes()
+    assert whole.first_us.tolist() == cut.first_us.tolist()

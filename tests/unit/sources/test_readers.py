@@ -1,0 +1,166 @@
+"""Captures are read as written, in every dialect; broken ones are counted, never a traceback."""
+
+import gzip
+
+import capture_files as cf
+import numpy as np
+import pytest
+from emtc_agent.packets import GUARD_BYTES
+from emtc_agent.sources import CaptureSet, open_capture
+from emtc_contract.errors import CaptureError
+from hypothesis import given
+from hypothesis import strategies as st
+
+BASE_US = 1_700_000_000_000_000
+packets = st.lists(
+    st.tuples(st.integers(0, 10**9).map(lambda us: BASE_US + us), st.binary(min_size=1, max_size=90)), max_size=40
+)
+DIALECTS = {
+    "pcap": lambda found: cf.pcap_bytes(found),
+    "pcap, big endian": lambda found: cf.pcap_bytes(found, byte_order=">"),
+    "pcap, nanoseconds": lambda found: cf.pcap_bytes(found, magic=cf.NANOSECONDS),
+    "pcapng": lambda found: cf.pcapng_bytes(found),
+    "pcapng, big endian": lambda found: cf.pcapng_bytes(found, byte_order=">"),
+    "pcapng, odd clocks": lambda found: cf.pcapng_bytes(
+        found,
+        interfaces=(cf.Interface(tsresol=9), cf.Interface(tsresol=0x80 | 24, tsoffset_s=1000), cf.Interface()),
+    ),
+    "two pcapng sections": lambda found: (
+        cf.pcapng_bytes(found[: len(found) // 2]) + cf.pcapng_bytes(found[len(found) // 2 :], byte_order=">")
+    ),
+}
+
+
+def read(path, batch_packets=65_536):
+    """All packets as (time, octets, wire length), and the reader's counters."""
+    found = []
+    with open_capture(path, batch_packets) as reader:
+        for batch in reader:
+            assert len(batch) <= batch_packets
+            assert (batch.start + batch.cap_len + GUARD_BYTES <= len(batch.data)).all()
+            assert (batch.wire_len >= batch.cap_len).all()
+            for ts, start, size, wire in zip(
+                batch.ts_us.tolist(),
+                batch.start.tolist(),
+                batch.cap_len.tolist(),
+                batch.wire_len.tolist(),
+                strict=True,
+            ):
+                found.append((ts, batch.data[start : start + size].tobytes(), wire))
+    return found, reader.stats
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(found=packets)
+def test_what_was_written_is_read(dialect, found, tmp_path_factory):
+    path = tmp_path_factory.mktemp("dialect") / "capture"
+    path.write_bytes(DIALECTS[dialect](found))
+    got, stats = read(path)
+    assert got == [(ts, octets, len(octets)) for ts, octets in found]
+    assert (stats.packets, stats.truncated, stats.malformed) == (len(found), 0, 0)
+
+
+@given(found=packets, batch=st.integers(1, 7))
+def test_gzip_and_batch_size_change_nothing(found, batch, tmp_path_factory):
+    path = tmp_path_factory.mktemp("gzip") / "capture.gz"
+    path.write_bytes(gzip.compress(cf.pcap_bytes(found)))
+    assert read(path, batch)[0] == [(ts, octets, len(octets)) for ts, octets in found]
+
+
+def test_wire_length_survives_the_snap_length(tmp_path):
+    path = cf.write_pcap(tmp_path / "short.pcap", [(BASE_US, b"abc", 1500)])
+    assert read(path)[0] == [(BASE_US, b"abc", 1500)]
+
+
+@pytest.mark.parametrize("write", [cf.pcap_bytes, cf.pcapng_bytes])
+@given(
+    found=st.lists(st.tuples(st.just(BASE_US), st.binary(min_size=1, max_size=40)), min_size=1),
+    cut=st.integers(1, 50),
+)
+def test_a_cut_capture_gives_its_whole_packets_and_says_so(write, found, cut, tmp_path_factory):
+    whole = write(found)
+    left = max(len(whole) - cut, len(write([])))
+    path = tmp_path_factory.mktemp("cut") / "cut"
+    path.write_bytes(whole[:left])
+    got, stats = read(path)
+    assert got == [(ts, octets, len(octets)) for ts, octets in found[: len(got)]]
+    assert stats.truncated or len(write(found[: len(got)])) == left
+
+
+@given(rest=st.binary(max_size=400))
+@pytest.mark.parametrize(
+    "start", [cf.pcap_header(), cf.section_block() + cf.interface_block(cf.Interface())], ids=["pcap", "pcapng"]
+)
+def test_any_bytes_behind_a_good_header_are_survived(start, rest, tmp_path_factory):
+    path = tmp_path_factory.mktemp("noise") / "noise"
+    path.write_bytes(start + rest)
+    read(path)
+
+
+@given(
+    damage=st.binary(min_size=1, max_size=4),
+    at=st.integers(0, 10**6),
+    octets=st.lists(st.binary(min_size=20, max_size=60), min_size=3),
+)
+@pytest.mark.parametrize("write", [cf.pcap_bytes, cf.pcapng_bytes])
+def test_damage_in_the_middle_is_survived(write, damage, at, octets, tmp_path_factory):
+    whole = bytearray(write([(BASE_US, one) for one in octets]))
+    at = 24 + at % (len(whole) - 24)
+    whole[at : at + len(damage)] = damage
+    path = tmp_path_factory.mktemp("damage") / "damaged"
+    path.write_bytes(whole)
+    got, stats = read(path)
+    assert len(got) == stats.packets
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"GIF89a", "47 49 46 38"),
+        (b"\xd4\xc3\xb2\xa1\x02", "header is cut"),
+        (b"\x1f\x8b\x08junk", ""),
+    ],
+)
+def test_what_is_no_capture_is_refused_by_name(tmp_path, content, said):
+    path = tmp_path / "nonsense"
+    path.write_bytes(content)
+    with pytest.raises(CaptureError, match="nonsense") as caught, open_capture(path) as reader:
+        list(reader)
+    assert said in str(caught.value)
+
+
+def test_long_pcaps_take_the_fast_path_and_give_the_same(tmp_path):
+    rng = np.random.default_rng(3)
+    sizes = rng.integers(40, 200, 20_000)
+    found = [(BASE_US + 500 * at, rng.bytes(size)) for at, size in enumerate(sizes.tolist())]
+    got, _ = read(cf.write_pcap(tmp_path / "long.pcap", found))
+    assert got == [(ts, octets, len(octets)) for ts, octets in found]
+
+
+def test_packets_that_hold_pcap_records_do_not_deceive_the_fast_path(tmp_path):
+    inner = cf.pcap_bytes([(BASE_US, b"x" * 60)] * 12)[24:]
+    found = [(BASE_US + at, inner[at % 7 :]) for at in range(2_000)]
+    got, _ = read(cf.write_pcap(tmp_path / "nested.pcap", found))
+    assert got == [(ts, octets, len(octets)) for ts, octets in found]
+
+
+def test_a_set_is_read_in_order_of_time_and_tells_of_damage(tmp_path):
+    late = cf.write_pcap(tmp_path / "a.pcap", [(BASE_US + 9, b"late")])
+    early = tmp_path / "b.pcap"
+    early.write_bytes(cf.pcap_bytes([(BASE_US, b"early"), (BASE_US, b"cut off")])[:-3])
+    with CaptureSet([late, early]) as captures:
+        times = [ts for batch in captures for ts in batch.ts_us.tolist()]
+        assert times == [BASE_US, BASE_US + 9]
+        assert captures.stats.packets == 2
+        with pytest.raises(CaptureError, match=r"b\.pcap: ends in the middle of a packet, after 1 packets"):
+            captures.require_whole()
+
+
+def test_a_set_with_a_wrong_file_fails_before_it_begins(tmp_path):
+    good = cf.write_pcap(tmp_path / "a.pcap", [(BASE_US, b"x")])
+    (tmp_path / "b.txt").write_text("hello")
+    with pytest.raises(CaptureError, match=r"b\.txt"):
+        CaptureSet([good, tmp_path / "b.txt"])
+    with pytest.raises(CaptureError, match="no such file"):
+        CaptureSet([tmp_path / "missing.pcap"])
