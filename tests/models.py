@@ -1,0 +1,39 @@
+"""A small model on made-up benign rows, for tests of what surrounds a model."""
+
+from __future__ import annotations
+
+import numpy as np
+from emtc_contract.bundle import SourceFile
+from emtc_contract.edge_v1 import EDGE_V1
+from emtc_trainer.data import Dataset
+from emtc_trainer.saved import TrainedModel
+from emtc_trainer.training import FitConfig, fit
+
+
+def benign_rows(seed: int, rows: int = 400) -> np.ndarray:
+    """(N, F) float32: counts and shares that hang together, so that there is something to learn."""
+    rng = np.random.default_rng(seed)
+    level = rng.random((rows, 1))
+    kinds = np.array([feature.scale == "log" for feature in EDGE_V1.features])
+    noise = rng.random((rows, len(kinds)))
+    return np.where(kinds, 20 * level + 4 * noise, 0.5 * level + 0.1 * noise).astype(np.float32)
+
+
+def dataset(seed: int, role: str = "train", rows: int = 400) -> Dataset:
+    """Benign rows of one pretended file."""
+    text = np.full(rows, "", dtype=object)
+    return Dataset(
+        schema=EDGE_V1,
+        features=benign_rows(seed, rows),
+        label=text,
+        endpoint=text,
+        first_us=np.arange(rows, dtype=np.int64),
+        file=np.zeros(rows, np.int64),
+        files=(SourceFile(name=f"{role}-{seed}.csv", sha256=f"{seed:064x}", rows=rows, role=role),),
+    )
+
+
+def small_model(seed: int = 7) -> TrainedModel:
+    """A model fitted for three passes."""
+    config = FitConfig(preset="tiny", epochs=3, seed=seed)
+    return fit(dataset(1), dataset(2, "calibrate"), config, lambda *_: None, lambda _: None)
