@@ -3,9 +3,10 @@
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
+
 from emtc_agent.detector import load_bundle
 from emtc_export.build import Label, build
-from hypothesis import HealthCheck, settings
 from models import small_model
 
 settings.register_profile("ci", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from emtc_contract.bundle import SourceFile
 from emtc_contract.edge_v1 import EDGE_V1
 from emtc_trainer.data import Dataset

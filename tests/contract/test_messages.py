@@ -5,10 +5,11 @@ import json
 import jsonschema
 import msgspec
 import pytest
-from emtc_contract import messages
-from emtc_contract.errors import MessageError
 from hypothesis import given
 from hypothesis import strategies as st
+
+from emtc_contract import messages
+from emtc_contract.errors import MessageError
 from samples import ALERT, HEALTH, INFO, STATUS
 from support import ROOT
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from emtc_agent.detector import open_runtime
 from models import benign_rows
 

@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+
 from emtc_contract.errors import SchemaError
 from emtc_contract.schemas import SCHEMAS, get_schema, resized
 

@@ -1,10 +1,13 @@
 """Topics: what is built parses back, everything else is refused."""
 
+import contextlib
+
 import pytest
-from emtc_contract import topics
-from emtc_contract.errors import MessageError
 from hypothesis import given
 from hypothesis import strategies as st
+
+from emtc_contract import topics
+from emtc_contract.errors import MessageError
 
 names = st.from_regex(r"[a-z0-9-]{1,64}", fullmatch=True)
 devices = st.from_regex(r"[A-Za-z0-9._:-]{1,64}", fullmatch=True)
@@ -23,10 +26,8 @@ def test_channels_with_an_argument_come_back(client, gateway, channel, argument)
 
 @given(st.text(max_size=80))
 def test_any_text_is_a_topic_of_ours_or_refused(text):
-    try:
+    with contextlib.suppress(MessageError):
         assert str(topics.parse(text)) == text
-    except MessageError:
-        pass
 
 
 @pytest.mark.parametrize(

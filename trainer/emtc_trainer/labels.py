@@ -13,6 +13,7 @@ from emtc_agent.feature_files import FeatureRows
 from emtc_contract.errors import FeatureFileError
 
 FILE = "labels.csv"
+_COLUMNS = {"start_us", "end_us", "attacker", "victim", "family", "type"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,11 @@ def read_labels(path: Path) -> list[Label]:
 
 
 def _parse(rows: csv.DictReader[str], path: Path) -> Iterator[Label]:
+    if missing := _COLUMNS - set(rows.fieldnames or ()):
+        raise FeatureFileError(f"{path}: no column {', '.join(sorted(missing))}")
     for number, row in enumerate(rows, start=2):
+        if any(row[column] is None for column in _COLUMNS):
+            raise FeatureFileError(f"{path}: line {number}: too few values")
         try:
             names = f"{row['attacker']};{row['victim']}".lower().split(";")
             yield Label(
@@ -44,8 +49,8 @@ def _parse(rows: csv.DictReader[str], path: Path) -> Iterator[Label]:
                 endpoints=frozenset(name for name in names if name),
                 name=f"{row['family']}/{row['type']}",
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise FeatureFileError(f"{path}: line {number}: {error!r}") from None
+        except ValueError as error:
+            raise FeatureFileError(f"{path}: line {number}: {error}") from None
 
 
 def attach(rows: FeatureRows, labels: list[Label]) -> FeatureRows:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import msgspec
 import numpy as np
@@ -14,7 +12,7 @@ import torch
 from emtc_agent.feature_files import Replacement
 from emtc_agent.packets import Float32
 from emtc_contract.bundle import Provenance, UsualRange
-from emtc_contract.errors import BundleError, InputError
+from emtc_contract.errors import BundleError, EmtcError, InputError
 from emtc_contract.schema import FeatureSchema
 from emtc_contract.schemas import get_schema
 from emtc_trainer.model import PRESETS, Detector
@@ -103,10 +101,12 @@ def load_model(path: Path) -> TrainedModel:
         module = Detector(schema, PRESETS[header.preset])
         module.load_state_dict(content["state"])
         calibration = content["calibration"].numpy()
-    except (OSError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError, BadZipFile, EOFError) as error:
+    except EmtcError:
+        raise
+    except OSError as error:
+        raise BundleError(f"{path}: {error.strerror or error}") from None
+    except Exception as error:  # torch raises whatever unpickling and unzipping raise
         raise BundleError(f"{path}: not a model of this trainer: {error}") from None
-    except msgspec.DecodeError as error:
-        raise BundleError(f"{path}: broken header: {error}") from None
     schema.require_same(header.schema_name, header.schema_digest, str(path))
     return TrainedModel(
         schema=schema,

@@ -1,15 +1,16 @@
 """Header fields come out as they were put in; broken headers are marked, never guessed."""
 
-import frames as f
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import frames as f
 from batches import batch_of
 from emtc_agent.addresses import ip_text, mac_text
 from emtc_agent.columns import Other, decode, read_hints
 from emtc_agent.columns.columns import L3, Mark
 from emtc_agent.columns.hints import Hint
-from hypothesis import given
-from hypothesis import strategies as st
 
 ports = st.integers(0, 65535)
 v4 = st.ip_addresses(v=4).map(str)

@@ -5,11 +5,12 @@ import shutil
 import zipfile
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from emtc_agent.detector import load_bundle, open_runtime
 from emtc_contract.bundle import MANIFEST
 from emtc_contract.errors import BundleError, EmtcError, SchemaError
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def members(path):

@@ -2,6 +2,7 @@
 
 import msgspec
 import numpy as np
+
 from emtc_agent.detector import Scorer, explain, open_runtime
 from emtc_agent.windows.windows import empty_windows
 from models import benign_rows

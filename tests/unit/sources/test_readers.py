@@ -2,14 +2,15 @@
 
 import gzip
 
-import capture_files as cf
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import capture_files as cf
 from emtc_agent.packets import GUARD_BYTES
 from emtc_agent.sources import CaptureSet, open_capture
 from emtc_contract.errors import CaptureError
-from hypothesis import given
-from hypothesis import strategies as st
 
 BASE_US = 1_700_000_000_000_000
 packets = st.lists(

@@ -1,0 +1,69 @@
+"""Small parts of incidents: ids, family votes, evidence, bounded counters."""
+
+import random
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emtc_agent.incidents.evidence import Evidence
+from emtc_agent.incidents.family import elect, vote
+from emtc_agent.incidents.incident import Incident, Sighting
+from emtc_agent.incidents.ulid import ulid
+from emtc_contract.edge_v1 import EDGE_V1
+from emtc_contract.messages import Endpoint
+
+
+def test_ulid_of_the_published_example():
+    """github.com/ulid/spec: 01ARYZ6S41 is 1469918176385 ms."""
+    assert ulid(1_469_918_176_385_000, random.Random(1)).startswith("01ARYZ6S41")
+
+
+@given(st.integers(0, 2**52), st.integers(0, 2**52))
+def test_ulids_sort_by_time(a, b):
+    rng = random.Random(0)
+    if a // 1000 < b // 1000:
+        assert ulid(a, rng) < ulid(b, rng)
+    assert len(ulid(a, rng)) == 26
+
+
+def window(**values):
+    return dict.fromkeys(EDGE_V1.columns, 0.0) | values
+
+
+def test_windows_vote_for_the_family_they_look_like():
+    scan = window(packets=32, packets_per_s=200, syn_unanswered_share=0.5, remote_ports=16, remotes=1)
+    forged = window(
+        packets=32, packets_per_s=2000, syn_unanswered_share=0.5, remotes=32, remote_ports=32, local_ports=1
+    )
+    assert vote(scan) == "recon"
+    assert vote(forged) == "flood"
+    assert vote(window(dns_share=0.9, dns_name_len=120)) == "exfiltration"
+    assert vote(window(arp_conflicts=1)) == "spoofing"
+    assert vote(window(login_share=0.1, telnet_share=1.0, remotes=1)) == "brute force"
+    assert vote(window(packets=3)) == "unknown"
+    assert vote({}) == "unknown"
+
+
+def test_the_confidence_is_the_share_of_votes():
+    assert elect(Counter({"recon": 3, "flood": 1})).confidence == 0.75
+    assert elect(Counter({"unknown": 3, "flood": 1})).confidence == 0
+    assert elect(Counter()).name == "unknown"
+
+
+@given(st.lists(st.integers(0, 60_000_000), max_size=80), st.integers(0, 90_000_000))
+def test_points_are_bounded_by_the_span(moments, now):
+    evidence = Evidence(span_s=10, many=3)
+    for moment in sorted(moments):
+        evidence.add(moment)
+    assert 0 <= evidence.points(max(now, max(moments, default=0))) <= 2 * 12
+
+
+def test_counters_of_a_long_incident_stay_small_and_keep_the_frequent():
+    incident = Incident("x", Endpoint(id="a", kind="ip"), 0, 0, 0)
+    for number in range(5_000):
+        peer = "10.0.0.9" if number % 3 == 0 else f"198.51.{number >> 8}.{number & 255}"
+        incident.note(Sighting(number, number, 1.0, 0.5, peer, number % 65536, "flood"))
+    assert incident.peers[0].ip == "10.0.0.9"
+    assert len(incident._peers) <= 64
+    assert len(incident._ports) <= 64

@@ -1,0 +1,146 @@
+"""Incidents open on evidence over seconds, go on, and close; one lucky window opens nothing."""
+
+import itertools
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emtc_agent.detector import Scored
+from emtc_agent.incidents import IncidentConfig, IncidentTracker
+from emtc_agent.windows.windows import empty_windows
+from samples import MODEL
+
+SECOND = 1_000_000
+
+
+class Site:
+    """A tracker fed with windows that exceed or not, at times in seconds."""
+
+    def __init__(self, bundle, **rules):
+        self.bundle = bundle
+        self.tracker = IncidentTracker(bundle, MODEL, 3.0, "b1", IncidentConfig(**rules), random.Random(1))
+
+    def see(self, seconds, *, exceeds=True, device=1, score=9.0):
+        seconds = np.atleast_1d(np.asarray(seconds, float))
+        size = len(seconds)
+        columns = len(self.bundle.schema.columns)
+        empty = empty_windows(columns)
+        values = {name: np.zeros(size, getattr(empty, name).dtype) for name in empty.__slots__ if name != "features"}
+        values["kind"] = np.full(size, 2, np.uint8)
+        values["id_lo"] = values["ip_lo"] = np.full(size, 0xFFFF_0A00_0000 + device, np.uint64)
+        values["last_us"] = (seconds * SECOND).astype(np.int64)
+        values["first_us"] = values["last_us"] - 100_000
+        values["peer_lo"] = np.full(size, 0xFFFF_CB00_7105, np.uint64)
+        values["peer_port"] = np.full(size, 22, np.uint16)
+        windows = type(empty)(features=np.zeros((size, columns)), **values)
+        errors = np.zeros((size, columns), np.float32)
+        errors[:, 3] = 7
+        scored = Scored(
+            np.arange(size),
+            np.full(size, score, np.float32),
+            np.full(size, 0.001),
+            np.full(size, exceeds),
+            errors,
+        )
+        return self.tracker.observe(windows, scored)
+
+
+def states(alerts):
+    return [alert.state for alert in alerts]
+
+
+def test_a_single_window_opens_nothing(bundle):
+    site = Site(bundle)
+    assert site.see(10) == []
+    assert site.tracker.finish() == []
+
+
+def test_evidence_in_three_seconds_opens_and_silence_closes(bundle):
+    site = Site(bundle)
+    alerts = site.see([10, 11, 12])
+    assert states(alerts) == ["new"]
+    assert (alerts[0].windows, alerts[0].seq, alerts[0].endpoint.ip) == (3, 0, "10.0.0.1")
+    assert site.tracker.tick(41 * SECOND) == []
+    closing = site.tracker.tick(43 * SECOND)
+    assert states(closing) == ["end"]
+    assert (closing[0].id, closing[0].seq) == (alerts[0].id, 1)
+    assert site.tracker.open == 0
+
+
+def test_many_windows_in_one_second_count_twice_not_many_times(bundle):
+    site = Site(bundle, open_points=3, many=4)
+    assert site.see(np.linspace(10, 10.9, 500)) == []
+    assert states(site.see([11.0])) == ["new"]
+
+
+def test_points_are_forgotten(bundle):
+    site = Site(bundle, span_s=5, close_after_s=100)
+    assert site.see([10, 20, 30, 40, 50, 60]) == []
+
+
+def test_updates_are_limited_in_rate(bundle):
+    site = Site(bundle, update_every_s=60)
+    alerts = site.see(np.arange(10, 200, 1.0))
+    assert states(alerts) == ["new", "update", "update", "update"]
+    times = [alert.ts for alert in alerts]
+    assert times == sorted(times)
+    assert [alert.seq for alert in alerts] == [0, 1, 2, 3]
+
+
+def test_endpoints_are_kept_apart(bundle):
+    site = Site(bundle)
+    assert site.see([10, 11], device=1) + site.see([10, 11], device=2) == []
+    opened = site.see([12], device=1) + site.see([12], device=2)
+    assert [alert.endpoint.ip for alert in opened] == ["10.0.0.1", "10.0.0.2"]
+    assert opened[0].id != opened[1].id
+
+
+def test_windows_below_the_threshold_are_no_evidence(bundle):
+    assert Site(bundle).see(np.arange(100), exceeds=False) == []
+
+
+def test_the_end_of_the_stream_closes_what_is_open(bundle):
+    site = Site(bundle)
+    site.see([10, 11, 12])
+    assert states(site.tracker.finish()) == ["end"]
+    assert site.tracker.finish() == []
+
+
+def test_an_alert_says_what_and_with_whom(bundle):
+    (alert,) = Site(bundle).see([10, 11, 12])
+    assert "mostly with 203.0.113.5" in alert.text
+    assert alert.text.startswith("10.0.0.1: mean size sent")
+    assert alert.peers[0].ip == "203.0.113.5"
+    assert alert.ports == (22,)
+    assert alert.reasons[0].feature == bundle.schema.columns[3]
+    assert alert.first_seen == "1970-01-01T00:00:09.900Z"
+
+
+@pytest.mark.parametrize(("score", "severity"), [(3.1, 2), (4.6, 3), (9.5, 4), (300, 5)])
+def test_severity_follows_the_score(bundle, score, severity):
+    (alert,) = Site(bundle).see([10, 11, 12], score=score)
+    assert alert.severity_id == severity
+
+
+@given(st.lists(st.tuples(st.integers(0, 400), st.integers(1, 3), st.booleans()), max_size=60))
+def test_each_incident_opens_once_and_ends_once_in_order(bundle, sightings):
+    site = Site(bundle)
+    alerts = []
+    for second, device, exceeds in sorted(sightings):
+        alerts += site.tracker.tick(second * SECOND)
+        alerts += site.see([second], device=device, exceeds=exceeds)
+    alerts += site.tracker.finish()
+    by_id = {}
+    for alert in alerts:
+        by_id.setdefault(alert.id, []).append(alert)
+    for told in by_id.values():
+        assert states(told)[0] == "new"
+        assert states(told)[-1] == "end"
+        assert set(states(told)[1:-1]) <= {"update"}
+        assert [alert.seq for alert in told] == list(range(len(told)))
+        assert all(a.last_seen <= b.last_seen for a, b in itertools.pairwise(told))
+        assert len({alert.endpoint for alert in told}) == 1
+    assert site.tracker.opened == len(by_id)
