@@ -60,5 +60,5 @@ ALERT = Alert(
     peers=(Peer(ip="10.0.0.13", windows=4),),
     ports=(22, 80),
     model=MODEL,
-    text="10.0.0.7 (02:00:00:00:00:07): remote ports 32 (usual 1 to 4); mostly with 10.0.0.13; 4 windows in 5 s",
+    text="10.0.0.7 (02:00:00:00:00:07) looks like a scan: remote ports 32 (usual 1 to 4); 4 windows in 5 s",
 )

@@ -13,7 +13,7 @@ _FILE_HEADER_BYTES = 24
 
 @dataclass(frozen=True)
 class Capture:
-    """Time and IPv4 (or ARP) addresses of each packet of a recording made by tcpdump on Ethernet."""
+    """Time and IPv4 (or ARP) addresses of each packet of a recording on Ethernet."""
 
     rows: list[tuple[int, bytes, bytes]]
 

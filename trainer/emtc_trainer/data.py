@@ -70,7 +70,7 @@ def load(paths: Sequence[Path], role: str, schema: FeatureSchema, say: Callable[
     """Read feature files (CSV, Parquet) and captures (with a ``labels.csv`` beside them, if there is one).
 
     Args:
-        paths: Files, or folders that hold ``capture.pcap``.
+        paths: Files, or folders that hold ``capture.pcap`` or ``capture.pcap.gz``.
         role: What the rows are for, for the record.
         schema: The schema all of them must have.
         say: Takes progress lines.
@@ -80,7 +80,7 @@ def load(paths: Sequence[Path], role: str, schema: FeatureSchema, say: Callable[
     """
     parts, files = [], []
     for path in paths:
-        path = path / "capture.pcap" if path.is_dir() else path
+        path = _capture_of(path) if path.is_dir() else path
         rows = _read(path, schema)
         say(f"{role}: {path}: {len(rows)} rows, {int((rows.label != '').sum())} of attacks")
         parts.append(rows)
@@ -115,6 +115,14 @@ def digest(path: Path) -> str:
     except OSError as error:
         raise FeatureFileError(f"{path}: {error.strerror}") from None
     return sha.hexdigest()
+
+
+def _capture_of(folder: Path) -> Path:
+    """The capture of a recording."""
+    plain, zipped = folder / "capture.pcap", folder / "capture.pcap.gz"
+    if not plain.exists() and not zipped.exists():
+        raise FeatureFileError(f"{folder}: holds no capture.pcap")
+    return plain if plain.exists() else zipped
 
 
 def _short(path: Path) -> str:

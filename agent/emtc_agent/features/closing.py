@@ -77,9 +77,9 @@ class WindowMaker:
             _packets_of_new(self.remotes, remotes, closed.slot, first_us, learning),
             _packets_of_new(self.services, services, closed.slot, first_us, learning),
         )
-        peer = _peer_record(remotes, remote_tag >> _PEER_TAG, has_remote, window, start)
+        peer, leads = _peer_record(remotes, remote_tag >> _PEER_TAG, has_remote, window, start)
         by_close = np.lexsort((records.order[start], closed.key))
-        return _describe(closed, features, peer, endpoints, by_close)
+        return _describe(closed, features, (peer, leads), endpoints, by_close)
 
     def sweep(self, now_us: int, age_us: int, brief_age_us: int) -> None:
         """Forget peers that were not used for long."""
@@ -103,21 +103,22 @@ def _packets_of_new(memory: PeerMemory, used: Runs, slot: Int64, first_us: Int64
     return np.where(learning, 0, packets.astype(np.int64))
 
 
-def _peer_record(remotes: Runs, tag: UInt64, has_remote: Bool, window: Int64, start: Int64) -> Int64:
-    """(W,) the last record of each window's most used remote, or its last record if it has none."""
+def _peer_record(remotes: Runs, tag: UInt64, has_remote: Bool, window: Int64, start: Int64) -> tuple[Int64, Bool]:
+    """(W,) the last record of each window's leading remote, or its last record; (W,) whether a remote leads."""
     _, best = remotes.most(len(start))
-    index = np.where((tag == best[window]) & has_remote, np.arange(len(tag)), -1)
+    index = np.where((tag == best[window]) & has_remote & (best[window] != 0), np.arange(len(tag)), -1)
     last = np.maximum.reduceat(index, start)
-    return np.where(last >= 0, last, np.append(start[1:], len(tag)) - 1)
+    leads = last >= 0
+    return np.where(leads, last, np.append(start[1:], len(tag)) - 1), leads
 
 
 def _describe(
-    closed: ClosedSet, features: Float64, peer: Int64, endpoints: EndpointTable, by_close: Int64
+    closed: ClosedSet, features: Float64, leader: tuple[Int64, Bool], endpoints: EndpointTable, by_close: Int64
 ) -> Windows:
     records = closed.records
     start = closed.start[by_close]
     last = (np.append(closed.start[1:], len(records)) - 1)[by_close]
-    slot, peer = closed.slot[by_close], peer[by_close]
+    slot, peer, leads = closed.slot[by_close], leader[0][by_close], leader[1][by_close].astype(np.uint64)
     return Windows(
         features=features[by_close],
         slot=slot.astype(np.int32),
@@ -131,8 +132,8 @@ def _describe(
         last_us=records.ts_us[last],
         packets=(last - start + 1).astype(np.int32),
         closed=closed.reason[by_close],
-        peer_hi=records.remote_hi[peer],
-        peer_lo=records.remote_lo[peer],
+        peer_hi=records.remote_hi[peer] * leads,
+        peer_lo=records.remote_lo[peer] * leads,
         peer_port=records.service[peer],
         peer_proto=records.proto[peer],
     )

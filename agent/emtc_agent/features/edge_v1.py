@@ -44,12 +44,13 @@ class Runs:
         return np.bincount(self.window, minlength=windows)
 
     def most(self, windows: int) -> tuple[Int64, UInt64]:
-        """(W,) packets and tag of each window's most frequent value (0 if none; ties: smallest tag)."""
+        """(W,) packets and tag of each window's most frequent value; tag 0 if there is none or several."""
         best = np.zeros(windows, np.int64)
         tag = np.zeros(windows, np.uint64)
-        by_packets = np.lexsort((~self.tag, self.packets))
-        best[self.window[by_packets]] = self.packets[by_packets]
-        tag[self.window[by_packets]] = self.tag[by_packets]
+        np.maximum.at(best, self.window, self.packets)
+        leads = self.packets == best[self.window]
+        tag[self.window[leads]] = self.tag[leads]
+        tag[np.bincount(self.window[leads], minlength=windows) > 1] = 0
         return best, tag
 
 

@@ -168,7 +168,7 @@ class IncidentTracker:
     def _alert(self, incident: Incident, state: Literal["new", "update", "end"], now_us: int) -> Alert:
         incident.told_us = now_us
         seq, incident.seq = incident.seq, incident.seq + 1
-        peers = incident.peers
+        peers, family = incident.peers, elect(incident.votes)
         seconds = (incident.last_us - incident.first_us) / SECOND_US
         return Alert(
             schema=ALERT_SCHEMA,
@@ -184,13 +184,15 @@ class IncidentTracker:
             score=incident.score,
             threshold=self._threshold,
             p_value=incident.p_value,
-            family=elect(incident.votes),
+            family=family,
             endpoint=incident.endpoint,
             reasons=incident.reasons,
             peers=peers,
             ports=incident.ports,
             model=self._model,
-            text=sentence(self._bundle.schema, incident.endpoint, incident.reasons, peers, incident.windows, seconds),
+            text=sentence(
+                self._bundle.schema, incident.endpoint, family, incident.reasons, peers, incident.windows, seconds
+            ),
         )
 
 

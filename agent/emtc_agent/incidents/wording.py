@@ -4,34 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from emtc_contract.messages import Endpoint, Peer, Reason
+from emtc_contract.messages import Endpoint, Family, Peer, Reason
 from emtc_contract.schema import FeatureSchema
 
 _REASONS_TOLD = 3
+_FAMILY = {
+    "recon": "a scan",
+    "flood": "a flood",
+    "brute force": "password guessing",
+    "spoofing": "spoofing",
+    "exfiltration": "data hidden in DNS names",
+}
 
 
 def sentence(
     schema: FeatureSchema,
     endpoint: Endpoint,
+    family: Family,
     reasons: Sequence[Reason],
     peers: Sequence[Peer],
     windows: int,
     seconds: float,
 ) -> str:
-    """E.g. "10.0.0.7 (02:..:07): remote ports 32 (usual 1 to 4), ...; 38 windows in 12 s".
+    """E.g. "10.0.0.7 (02:..:07) looks like a scan: remote ports 32 (usual 1 to 4), ...; 38 windows in 12 s".
 
     Args:
         schema: Meaning and unit of each feature.
         endpoint: Whom it is about.
+        family: Guess at the kind of attack.
         reasons: Strongest first.
         peers: Most frequent first.
         windows: Unusual windows so far.
         seconds: Time from the first to the last of them.
     """
     told = ", ".join(_reason(schema, reason) for reason in reasons[:_REASONS_TOLD]) or "unusual traffic"
-    with_whom = f"; mostly with {peers[0].ip}" if peers else ""
+    leads = bool(peers) and 2 * peers[0].windows >= windows
+    with_whom = f"; mostly with {peers[0].ip}" if leads else ""
     number = "1 window" if windows == 1 else f"{windows} windows"
-    return f"{_name(endpoint)}: {told}{with_whom}; {number} in {seconds:.0f} s"
+    verdict = f"looks like {_FAMILY[family.name]}" if family.name in _FAMILY else "is unusual"
+    return f"{_name(endpoint)} {verdict}: {told}{with_whom}; {number} in {seconds:.0f} s"
 
 
 def _name(endpoint: Endpoint) -> str:

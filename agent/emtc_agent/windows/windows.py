@@ -45,8 +45,8 @@ class Windows:
         first_us, last_us: (W,) capture time of the first and last packet.
         packets: (W,) packets in the window.
         closed: (W,) ``Closed``.
-        peer_hi, peer_lo: (W,) most used remote address, 0 if none.
-        peer_port: (W,) service port of the last packet with that remote, 0 if none.
+        peer_hi, peer_lo: (W,) most used remote address, 0 if there is none or several are used equally.
+        peer_port: (W,) service port of the last packet with that remote (or of the last packet), 0 if none.
         peer_proto: (W,) IP protocol of that packet.
     """
 

@@ -112,7 +112,7 @@ def test_the_end_of_the_stream_closes_what_is_open(bundle):
 def test_an_alert_says_what_and_with_whom(bundle):
     (alert,) = Site(bundle).see([10, 11, 12])
     assert "mostly with 203.0.113.5" in alert.text
-    assert alert.text.startswith("10.0.0.1: mean size sent")
+    assert alert.text.startswith("10.0.0.1 is unusual: mean size sent")
     assert alert.peers[0].ip == "203.0.113.5"
     assert alert.ports == (22,)
     assert alert.reasons[0].feature == bundle.schema.columns[3]
