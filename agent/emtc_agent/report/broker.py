@@ -120,8 +120,10 @@ class Connection:
 
     def close(self) -> None:
         """Disconnect and stop the network thread."""
-        self.client.disconnect()
-        self.client.loop_stop()
+        client = self.client
+        client.disconnect()
+        client.loop_stop()
+        client.on_connect = client.on_publish = client.on_message = client.on_subscribe = None  # they point back here
 
     def on_session(self) -> None:
         """Called after every successful connection, from the network thread."""
