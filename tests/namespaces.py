@@ -9,8 +9,14 @@ import pytest
 
 _INSIDE = """
 import socket, subprocess, sys
-for command in ("ip link set lo up", "ip link add out type dummy", "ip addr add 192.0.2.1/24 dev out",
-                "ip link set out up", "ip route add default dev out"):
+for command in (
+    "ip link set lo up",
+    "ip link add out type veth peer name nowhere",
+    "ip link set nowhere up",
+    "ip addr add 192.0.2.1/24 dev out",
+    "ip link set out up",
+    "ip route add default dev out",
+):
     subprocess.run(command.split(), check=True)
 with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as ear:
     ear.setblocking(False)
@@ -42,7 +48,10 @@ def packets_sent_by(*command) -> int:
 def need_namespaces() -> None:
     """Skip where they cannot be made."""
     probe = subprocess.run(
-        ["unshare", "-Urn", "ip", "link", "add", "x", "type", "dummy"], capture_output=True, text=True, check=False
+        ["unshare", "-Urn", "ip", "link", "add", "x", "type", "veth", "peer", "name", "y"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if probe.returncode:
         pytest.skip(f"network namespaces are not available here: {probe.stderr.strip()[:100]}")

@@ -14,7 +14,7 @@ from emtc_contract.errors import BundleError
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: the wheels carry a collector that is on by default
 import onnxruntime as ort
 
-MAX_ROWS = 1_024
+MAX_ROWS = 128
 
 
 class OnnxRuntime:
@@ -33,6 +33,7 @@ class OnnxRuntime:
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
+        options.enable_cpu_mem_arena = False
         options.log_severity_level = 4
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:

@@ -49,7 +49,7 @@ class EdgeConfig:
         hash_key: Fixed hash key for reproducible tests; random by default.
     """
 
-    max_endpoints: int = 4_096
+    max_endpoints: int = 2_048
     peers_per_endpoint: int = 128
     networks: DeviceNetworks = field(default_factory=DeviceNetworks)
     novelty_after_s: float = 120.0

@@ -8,6 +8,7 @@ from emtc_agent.packets import Bool, Int64, UInt64
 from emtc_agent.windows.sets import SPILLED, BoundedSets
 
 WAYS = 8
+_ROW_BITS = np.uint64(12)  # tag bits that may choose the row; the next 31 are kept in it
 
 
 class PeerMemory:
@@ -23,9 +24,9 @@ class PeerMemory:
 
     def __init__(self, slots: int, per_slot: int) -> None:
         self._rows_per_slot = per_slot // WAYS
-        self._sets = BoundedSets(slots * self._rows_per_slot, WAYS)
-        self._last_us = np.zeros(slots * per_slot, np.int64)
-        self._uses = np.zeros(slots * per_slot, np.uint16)
+        self._sets = BoundedSets(slots * self._rows_per_slot, WAYS, np.uint32)
+        self._last_s = np.zeros(slots * per_slot, np.uint32)
+        self._uses = np.zeros(slots * per_slot, np.uint8)
         self.spilled = 0
 
     def meet(self, slot: Int64, tag: UInt64, clock_us: Int64) -> Bool:
@@ -46,7 +47,7 @@ class PeerMemory:
         in_time = np.argsort(first, kind="stable")
         bucket = (tag[first] % np.uint64(self._rows_per_slot)).astype(np.int64)
         row = slot[first] * self._rows_per_slot + bucket
-        marked = tag[first] | np.uint64(1 << 63)  # 0 marks a free place
+        marked = (tag[first] >> _ROW_BITS).astype(np.uint32) | np.uint32(1 << 31)  # 0 marks a free place
         place = self._sets.find(row, marked)
         missing = in_time[place[in_time] == SPILLED]
         known = place != SPILLED
@@ -63,15 +64,14 @@ class PeerMemory:
     def _touch(self, place: Int64, clock_us: Int64) -> None:
         kept = place != SPILLED
         place, clock_us = place[kept], clock_us[kept]
-        self._last_us[place] = clock_us  # the last use of a place comes last
-        uses = np.bincount(place, minlength=0)
-        used = np.flatnonzero(uses)
-        self._uses[used] = np.minimum(self._uses[used].astype(np.int64) + uses[used], 0xFFFF)
+        self._last_s[place] = clock_us // 1_000_000  # the last use of a place comes last
+        used, uses = np.unique(place, return_counts=True)
+        self._uses[used] = np.minimum(self._uses[used] + uses, 0xFF)
 
     def sweep(self, now_us: int, age_us: int, brief_age_us: int) -> None:
         """Forget what was not used for ``age_us``; if only one window used it, ``brief_age_us``."""
-        silent = now_us - self._last_us
-        gone = (silent >= age_us) | ((self._uses <= 1) & (silent >= brief_age_us))
+        silent_us = (now_us // 1_000_000 - self._last_s.astype(np.int64)) * 1_000_000
+        gone = (silent_us >= age_us) | ((self._uses <= 1) & (silent_us >= brief_age_us))
         self._sets.release(gone.reshape(self._sets.tags.shape))
 
     def forget(self, slots: Int64) -> None:

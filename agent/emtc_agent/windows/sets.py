@@ -1,4 +1,4 @@
-"""A bounded set-associative table of 64-bit tags: find or admit many at once, never grow.
+"""A bounded set-associative table of hash tags: find or admit many at once, never grow.
 
 The table is ``groups`` rows of ``ways`` places. A tag belongs to one row; it takes a free place there or is
 *spilled* (not admitted). Nothing is ever evicted while packets arrive: places are freed only by ``release``,
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from emtc_agent.packets import Bool, Int64, UInt64
+from emtc_agent.packets import Bool, Int64, UInt32, UInt64
 from emtc_agent.windows.arrays import is_first
 
 SPILLED = -1
@@ -20,21 +20,21 @@ class BoundedSets:
     """Rows of places that hold tags (0 marks a free place; callers never pass tag 0).
 
     Attributes:
-        tags: (groups, ways) uint64.
+        tags: (groups, ways) of ``dtype``.
     """
 
-    def __init__(self, groups: int, ways: int) -> None:
+    def __init__(self, groups: int, ways: int, dtype: type[np.uint32 | np.uint64] = np.uint64) -> None:
         self.ways = ways
-        self.tags = np.zeros((groups, ways), np.uint64)
+        self.tags = np.zeros((groups, ways), dtype)
 
-    def find(self, row: Int64, tag: UInt64) -> Int64:
+    def find(self, row: Int64, tag: UInt32 | UInt64) -> Int64:
         """Place (flat index) of each tag in its row, ``SPILLED`` where it is not there."""
         hit = self.tags[row] == tag[:, None]
         way = hit.argmax(axis=1)
         found = hit[np.arange(len(row)), way]
         return np.where(found, row * self.ways + way, SPILLED)
 
-    def admit(self, row: Int64, tag: UInt64) -> Int64:
+    def admit(self, row: Int64, tag: UInt32 | UInt64) -> Int64:
         """Give each of these distinct, absent tags a free place of its row in the order given.
 
         Returns:
