@@ -5,10 +5,11 @@ import re
 import subprocess
 import sys
 
-import capture_files as cf
-import frames as f
 import numpy as np
 import pytest
+
+import capture_files as cf
+import frames as f
 from programs import lines
 
 CAPTURE_BYTES = 500_000_000
@@ -68,5 +69,4 @@ def test_replaying_500_mb_takes_at_most_120_mb(size, forged, tmp_path):
     summary = json.loads(lines((tmp_path / "out").read_bytes())[-1])["summary"]
     assert summary["packets"] >= CAPTURE_BYTES // (size + 16)
     peak_bytes = int(re.search(r"VmHWM:\s+(\d+) kB", said)[1]) * 1024
-    print(f"{peak_bytes / 1e6:.0f} MB, {summary}")
     assert peak_bytes <= LIMIT_BYTES
