@@ -3,7 +3,7 @@
 One row describes one window of one endpoint (a device behind the gateway). "Up" is sent by the endpoint,
 "down" is received by it. Sizes are network-layer lengths (IP total length), so padding and offloads do not
 matter. Shares are fractions of the window's packets. No column is an absolute time, an identifier or a
-cumulative counter. Reasons for the choice: docs/decisions/002-edge-v1.md.
+cumulative counter. Reasons for the choice: docs/decisions/009-edge-v1.md.
 """
 
 from __future__ import annotations
