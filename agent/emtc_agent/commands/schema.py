@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+
 from emtc_contract.schemas import SCHEMAS, get_schema
 
 
