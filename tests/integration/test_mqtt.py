@@ -51,9 +51,10 @@ def publisher(url, **options):
 
 
 def test_birth_alerts_and_goodbye_arrive_in_order(url):
-    with listening(url) as got, publisher(url) as out:
-        out.publish(ALERT)
-    messages = [got.get(timeout=TIMEOUT_S) for _ in range(4)]
+    with listening(url) as got:
+        with publisher(url) as out:
+            out.publish(ALERT)
+        messages = [got.get(timeout=TIMEOUT_S) for _ in range(4)]
     topics = [message.topic.removeprefix("emtc/v1/acme/gw-1/") for message in messages]
     assert topics == ["status", "info", "alert", "status"]
     assert decode(messages[0].payload, Status).state == "online"
@@ -97,10 +98,11 @@ def test_a_broker_that_falls_away_and_comes_back_hears_the_birth_again(url):
 
 
 def test_many_alerts_all_arrive(url):
-    with listening(url, "emtc/v1/+/+/alert") as got, publisher(url) as out:
-        for _ in range(300):
-            out.publish(ALERT)
-    assert [got.get(timeout=TIMEOUT_S).mid is not None for _ in range(300)] == [True] * 300
+    with listening(url, "emtc/v1/+/+/alert") as got:
+        with publisher(url) as out:
+            for _ in range(300):
+                out.publish(ALERT)
+        assert [decode(got.get(timeout=TIMEOUT_S).payload, Alert) for _ in range(300)] == [ALERT] * 300
 
 
 def test_a_subscriber_takes_what_follows_the_contract_and_counts_the_rest(url):
