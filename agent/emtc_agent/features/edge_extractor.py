@@ -19,10 +19,10 @@ from emtc_agent.packets import Bool, Int64, PacketBatch, UInt8
 from emtc_agent.windows.attribution import Records, attribute
 from emtc_agent.windows.clock import StreamClock
 from emtc_agent.windows.endpoints import EndpointTable
-from emtc_agent.windows.grouping import Groups, group_by_endpoint, regroup, time_order
+from emtc_agent.windows.grouping import Groups, group_by_slot
 from emtc_agent.windows.hashing import KeyedHash
 from emtc_agent.windows.networks import DeviceNetworks
-from emtc_agent.windows.pool import OpenWindows, Pool, interleave
+from emtc_agent.windows.pool import OpenWindows, View, blank
 from emtc_agent.windows.records import pool_of
 from emtc_agent.windows.segments import window_starts
 from emtc_agent.windows.windows import ExtractorStats, Windows, empty_windows, join
@@ -38,7 +38,7 @@ class EdgeConfig:
     """Sizes and times of the extractor; they bound its memory.
 
     Attributes:
-        max_endpoints: Endpoint slots; a power of two, at least 8.
+        max_endpoints: Endpoint slots; a power of two, 8 to 32,768.
         peers_per_endpoint: Remotes, and (remote, service) pairs, remembered per endpoint; a power of two.
         networks: Where devices live.
         novelty_after_s: Silent learning time of an endpoint before anything counts as new to it.
@@ -76,9 +76,7 @@ class EdgeExtractor:
         self._endpoints = EndpointTable(self.config.max_endpoints)
         self._open = OpenWindows(slots, self.schema.window.packets)
         self._quiet_since_us = np.zeros(slots, np.int64)  # stream time of the last packet before the open window
-        self._maker = WindowMaker(
-            slots, self.config.peers_per_endpoint, int(self.config.novelty_after_s * 1e6), self._hash
-        )
+        self._maker = WindowMaker(slots, self.config.peers_per_endpoint, int(self.config.novelty_after_s * 1e6))
         self._window_us = int((self.schema.window.seconds or 0) * 1e6)
         self._position = 0
         self._swept_us = 0
@@ -90,8 +88,9 @@ class EdgeExtractor:
     def finish(self) -> Windows:
         """End of the stream: close and return every open window."""
         slots = np.flatnonzero(self._open.count)
-        count = self._open.count[slots]
-        return self._close(self._open.take(slots), slots, np.cumsum(count) - count, np.zeros(0, np.int64))
+        none = np.zeros(0, np.int64)
+        records, start = self._open.merge(slots, blank(0), none, np.zeros(len(slots), np.int64))
+        return self._close(records, slots, start, none)
 
     def _cut(self, batch: PacketBatch) -> Iterator[tuple[PacketBatch, Int64]]:
         """Parts of at most ``MAX_BATCH`` packets; tables are swept between parts where that is due."""
@@ -111,41 +110,27 @@ class EdgeExtractor:
         columns = decode(batch)
         records = attribute(columns, self.config.networks)
         self._count(columns.reason, records)
-        groups, slots = self._settle(records, clock_us)
-        new = pool_of(columns, read_hints(batch, columns), clock_us, self._position, records, groups.order)
-        expired = self._expired(slots, int(clock_us[-1]))
-        slots = np.concatenate([slots, expired])
+        groups = self._settle(records, clock_us)
+        new = pool_of(columns, read_hints(batch, columns), clock_us, self._position, records, self._hash)
+        expired = self._expired(groups.slot, int(clock_us[-1]))
+        slots = np.concatenate([groups.slot, expired])
         count = np.concatenate([groups.count, np.zeros(len(expired), np.int64)])
-        carried_count = self._open.count[slots]
-        pool = interleave(self._open.take(slots), carried_count, new, count)
-        total = carried_count + count
-        windows = self._close(pool, slots, np.cumsum(total) - total, clock_us)
+        merged, start = self._open.merge(slots, new, groups.order, count)
+        windows = self._close(merged, slots, start, clock_us)
         self._position += len(batch)
         return windows
 
-    def _settle(self, records: Records, clock_us: Int64) -> tuple[Groups, Int64]:
-        """Sort records by endpoint and give each endpoint its slot."""
+    def _settle(self, records: Records, clock_us: Int64) -> Groups:
+        """Give each record the slot of its endpoint, and sort records by slot."""
         kind = records.kind.astype(np.uint64)
-        groups = group_by_endpoint(records, self._hash(records.id_lo, records.id_hi ^ kind << np.uint64(56)))
-        first = groups.order[groups.start]
-        by_time = np.argsort(time_order(records)[first])
-        first = first[by_time]
-        slots = np.empty(len(first), np.int64)
-        slots[by_time] = self._endpoints.slots(
-            groups.tag[by_time],
-            records.kind[first],
-            records.id_hi[first],
-            records.id_lo[first],
-            clock_us[records.packet[first]],
-        )
-        homeless = slots == self._endpoints.overflow
-        if homeless.any():
-            self.stats.spilled += int(groups.count[homeless].sum())
-            groups, slots = regroup(groups, slots, time_order(records))
-        last = groups.order[groups.start + groups.count - 1]
-        self._endpoints.seen(slots, groups.count, clock_us[records.packet[last]])
+        tag = self._hash(records.id_lo, records.id_hi ^ kind << np.uint64(56))
+        clock_us = clock_us[records.packet]
+        slot = self._endpoints.slots(tag, (records.kind, records.id_hi, records.id_lo), clock_us)
+        groups = group_by_slot(slot)
+        self._endpoints.seen(groups.slot, groups.count, clock_us[groups.last])
+        self.stats.spilled = int(self._endpoints.packets[self._endpoints.overflow])
         self.stats.endpoints = self._endpoints.admitted
-        return groups, slots
+        return groups
 
     def _expired(self, busy: Int64, now_us: int) -> Int64:
         """Slots outside ``busy`` whose open window has run out of time."""
@@ -154,33 +139,40 @@ class EdgeExtractor:
         slots = np.flatnonzero(idle)
         return slots[self._open.first_clock(slots) + self._window_us <= now_us]
 
-    def _close(self, pool: Pool, slots: Int64, start: Int64, clock_us: Int64) -> Windows:
+    def _close(self, records: View, slots: Int64, start: Int64, clock_us: Int64) -> Windows:
         """Cut the records of each slot into windows, return the closed ones, keep the open ones."""
-        if not len(pool):
+        if not len(records):
             return empty_windows(len(self.schema.features))
-        packets = self.schema.window.packets
-        window_start = window_starts(pool.clock_us, start, packets, self._window_us)
+        record_us = records.column("clock_us")
+        window_start = window_starts(record_us, start, self.schema.window.packets, self._window_us)
         group = np.searchsorted(start, window_start, side="right") - 1
         slot = slots[group]
-        idle_us = self._idle(pool.clock_us, window_start, start[group], slot)
+        idle_us = self._idle(record_us, window_start, start[group], slot)
         closed, key, reason = find_closed(
-            pool,
+            records,
+            record_us[window_start],
             window_start,
             slot,
-            packets=packets,
+            packets=self.schema.window.packets,
             window_us=self._window_us,
             clock_us=clock_us,
             base=self._position,
         )
-        self._keep(pool, slots, start, window_start, slot, closed)
         self.stats.windows += int(np.count_nonzero(closed))
-        if not closed.any():
-            return empty_windows(len(self.schema.features))
-        records, closed_start = select(pool, window_start, closed)
-        return self._maker.make(
-            ClosedSet(records, closed_start, slot[closed], idle_us[closed], key[closed], reason[closed]),
-            self._endpoints,
+        index, count = select(window_start, len(records), closed)
+        closed_start = np.cumsum(count) - count
+        closed_set = ClosedSet(
+            records.at(index),
+            record_us[index],
+            closed_start,
+            slot[closed],
+            idle_us[closed],
+            key[closed],
+            reason[closed],
         )
+        made = self._maker.make(closed_set, self._endpoints) if closed.any() else None
+        self._keep(records, record_us, slots, start, window_start, slot, ~closed)
+        return made or empty_windows(len(self.schema.features))
 
     def _idle(self, clock_us: Int64, window_start: Int64, group_start: Int64, slot: Int64) -> Int64:
         """(W,) silence of the endpoint before each window; 0 before its first."""
@@ -189,18 +181,27 @@ class EdgeExtractor:
         known = (window_start > group_start) | (carried >= self._endpoints.first_us[slot])
         return np.where(known, clock_us[window_start] - before, 0)
 
-    def _keep(self, pool: Pool, slots: Int64, start: Int64, window_start: Int64, slot: Int64, closed: Bool) -> None:
+    def _keep(
+        self,
+        records: View,
+        record_us: Int64,
+        slots: Int64,
+        start: Int64,
+        window_start: Int64,
+        slot: Int64,
+        still_open: Bool,
+    ) -> None:
         """Store the records of open windows, and when each slot was last heard before its open window."""
-        still_open = ~closed
-        records, _ = select(pool, window_start, still_open)
-        count = np.diff(window_start, append=len(pool))
-        self._open.put(slot[still_open], count[still_open], records)
-        last = np.append(start[1:], len(pool)) - 1
+        index, count = select(window_start, len(records), still_open)
+        self._open.count[slots] = 0
+        self._open.keep(slot[still_open], count, records.at(index))
+        last = np.append(start[1:], len(records)) - 1
         carried = self._quiet_since_us[slot[still_open]]
-        self._quiet_since_us[slots] = pool.clock_us[last]
+        self._quiet_since_us[slots] = record_us[last]
         opened = window_start[still_open]
-        follows = ~np.isin(opened, start)  # another window of the same slot, closed just now
-        before = np.where(follows, pool.clock_us[opened - 1], carried)
+        first_of_slot = np.zeros(len(records), bool)
+        first_of_slot[start] = True
+        before = np.where(first_of_slot[opened], carried, record_us[opened - 1])
         self._quiet_since_us[slot[still_open]] = before
 
     def _sweep(self, now_us: int) -> None:
@@ -217,7 +218,7 @@ class EdgeExtractor:
     def _count(self, reason: UInt8, records: Records) -> None:
         self.stats.packets += len(reason)
         self.stats.time_jumps = self._clock.jumps
-        self.stats.unattributed += len(reason) - len(np.unique(records.packet))
+        self.stats.unattributed += len(reason) - records.packets
         if reason.any():
             for code, number in enumerate(np.bincount(reason, minlength=len(Other)).tolist()):
                 if code != Other.DECODED and number:

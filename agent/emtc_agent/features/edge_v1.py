@@ -6,13 +6,11 @@ cut. Column meanings: ``emtc_contract.edge_v1``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from emtc_agent.packets import Float64, Int64, UInt8, UInt64
-from emtc_agent.windows.arrays import is_first
-from emtc_agent.windows.pool import Pool
+from emtc_agent.packets import Float64, Int32, Int64, UInt8, UInt64
+from emtc_agent.windows.pool import View
+from emtc_agent.windows.runs import Runs, distinct_ports
 from emtc_agent.windows.traits import BIT, count, has
 from emtc_contract.edge_v1 import EDGE_V1, SERVICES
 
@@ -20,52 +18,12 @@ MIN_DURATION_US = 1_000
 BURST_GAP_US = 1_000
 MAX_IDLE_US = 600_000_000
 _NO_MIN = 1 << 30
-_HASH_BITS = np.uint64(46)
-_HASH_MASK = np.uint64((1 << 46) - 1)
-_WINDOW_SHIFT = np.uint64(64 - 46)
-
-
-@dataclass(frozen=True, slots=True)
-class Runs:
-    """Distinct (window, value) pairs, ordered by window.
-
-    Attributes:
-        window: (U,) window of each run.
-        tag: (U,) the value's hash, cut to 46 bits.
-        packets: (U,) packets of the window with that value.
-    """
-
-    window: Int64
-    tag: UInt64
-    packets: Int64
-
-    def distinct(self, windows: int) -> Int64:
-        """(W,) distinct values of each window."""
-        return np.bincount(self.window, minlength=windows)
-
-    def most(self, windows: int) -> tuple[Int64, UInt64]:
-        """(W,) packets and tag of each window's most frequent value; tag 0 if there is none or several."""
-        best = np.zeros(windows, np.int64)
-        tag = np.zeros(windows, np.uint64)
-        np.maximum.at(best, self.window, self.packets)
-        leads = self.packets == best[self.window]
-        tag[self.window[leads]] = self.tag[leads]
-        tag[np.bincount(self.window[leads], minlength=windows) > 1] = 0
-        return best, tag
-
-
-def runs(window: Int64, value: UInt64) -> Runs:
-    """Distinct values per window, by sorting ``window | upper 46 bits of value``; fewer than 2^18 windows."""
-    key = (window.astype(np.uint64) << _HASH_BITS) | (value >> _WINDOW_SHIFT)
-    key.sort()
-    first = np.flatnonzero(is_first(key))
-    packets = np.diff(first, append=len(key))
-    key = key[first]
-    return Runs((key >> _HASH_BITS).astype(np.int64), key & _HASH_MASK, packets)
+_NO_PORT = np.uint32(0xFFFF_FFFF)
 
 
 def edge_features(
-    records: Pool,
+    records: View,
+    clock_us: Int64,
     starts: Int64,
     idle_us: Int64,
     remotes: Runs,
@@ -76,6 +34,7 @@ def edge_features(
 
     Args:
         records: Records of the windows, window by window.
+        clock_us: (R,) their stream time.
         starts: (W,) first record of each window.
         idle_us: (W,) silence of the endpoint before the window.
         remotes: Distinct remote addresses per window.
@@ -88,7 +47,8 @@ def edge_features(
     windows = len(starts)
     packets = np.diff(starts, append=len(records))
     window = np.repeat(np.arange(windows), packets)
-    counts = count(records.traits, starts)
+    traits = records.column("traits")
+    counts = count(traits, starts)
 
     def share(name: str) -> Float64:
         return counts[:, BIT[name]] / packets
@@ -96,18 +56,18 @@ def edge_features(
     columns: dict[str, Float64 | Int64] = {
         "packets": packets,
         "up_packet_share": share("up"),
-        **_sizes(records, starts, packets, counts[:, BIT["up"]].astype(np.int64)),
-        **_timing(records.clock_us, starts, packets),
+        **_sizes(records.column("size"), traits, starts, packets, counts[:, BIT["up"]].astype(np.int64)),
+        **_timing(clock_us, starts, packets),
         **{f"{name}_share": share(name) for name in _SHARES},
         "rst_share": share("rst_out"),
         "syn_unanswered_share": _unanswered(counts) / packets,
         "remotes": remotes.distinct(windows),
         "top_remote_share": remotes.most(windows)[0] / packets,
-        **_ports(records, window, windows),
+        **_ports(records, traits, starts, packets),
         "new_remote_share": new_remote / packets,
         "new_service_share": new_service / packets,
-        **_spoofing(records, window, starts, counts, packets),
-        **_dns(records, window, starts, counts, packets),
+        **_spoofing(records, traits, window, starts, counts, packets),
+        **_dns(records, traits, window, counts, packets),
         "idle_before_s": np.minimum(idle_us, MAX_IDLE_US) / 1e6,
     }
     return np.column_stack([columns[name] for name in EDGE_V1.columns]).astype(np.float64)
@@ -139,10 +99,10 @@ def _unanswered(counts: UInt8) -> Int64:
     return sent + np.maximum(of("syn_down") - of("synack_up"), 0)
 
 
-def _sizes(records: Pool, starts: Int64, packets: Int64, sent: Int64) -> dict[str, Float64]:
+def _sizes(size32: Int32, traits: UInt64, starts: Int64, packets: Int64, sent: Int64) -> dict[str, Float64]:
     """Mean, spread and extremes of packet sizes by direction."""
-    up = (records.traits & np.uint64(1)).astype(bool)
-    size = records.size.astype(np.int64)
+    up = has(traits, "up")
+    size = size32.astype(np.int64)
     up_size, down_size = np.where(up, size, 0), np.where(up, 0, size)
     up_min = np.minimum.reduceat(np.where(up, size, _NO_MIN), starts)
     up_mean, up_std = _mean_std(up_size, starts, sent)
@@ -182,66 +142,58 @@ def _timing(clock_us: Int64, starts: Int64, packets: Int64) -> dict[str, Float64
     }
 
 
-def _ports(records: Pool, window: Int64, windows: int) -> dict[str, Int64]:
+def _ports(records: View, traits: UInt64, starts: Int64, packets: Int64) -> dict[str, Int64]:
     """Distinct ports on either side."""
-    ported = has(records.traits, "ported")
+    ported = has(traits, "ported")
     return {
-        name: _distinct(window[ported], port[ported].astype(np.int64), windows)
-        for name, port in (("remote_ports", records.remote_port), ("local_ports", records.local_port))
+        name: distinct_ports(np.where(ported, records.column(column), _NO_PORT), starts, packets)
+        for name, column in (("remote_ports", "remote_port"), ("local_ports", "local_port"))
     }
 
 
-def _distinct(window: Int64, value: Int64, windows: int) -> Int64:
-    """(W,) distinct 16-bit values per window."""
-    key = (window << 16) | value
-    key.sort()
-    return np.bincount(key[is_first(key)] >> 16, minlength=windows)
-
-
 def _spoofing(
-    records: Pool, window: Int64, starts: Int64, counts: UInt8, packets: Int64
+    records: View, traits: UInt64, window: Int64, starts: Int64, counts: UInt8, packets: Int64
 ) -> dict[str, Float64 | Int64]:
     """ARP that nobody asked for or that contradicts itself, and mixed TTLs."""
     asked = counts[:, BIT["arp_ask_up"]].astype(np.int64)
     told = counts[:, BIT["arp_tell_down"]].astype(np.int64)
-    received = (records.ttl > 0) & ~has(records.traits, "up")
-    highest = np.maximum.reduceat(np.where(received, records.ttl, 0), starts)
-    lowest = np.minimum.reduceat(np.where(received, records.ttl, 255), starts)
+    ttl = records.column("ttl")
+    received = (ttl > 0) & ~has(traits, "up")
+    highest = np.maximum.reduceat(np.where(received, ttl, np.uint8(0)), starts)
+    lowest = np.minimum.reduceat(np.where(received, ttl, np.uint8(255)), starts)
     return {
         "arp_unasked_share": np.maximum(told - asked, 0) / packets,
-        "arp_conflicts": _arp_conflicts(records, window, len(starts)),
+        "arp_conflicts": _arp_conflicts(records, np.flatnonzero(has(traits, "arp")), window, len(starts)),
         "ttl_spread": np.maximum(highest.astype(np.int64) - lowest, 0),
     }
 
 
-def _arp_conflicts(records: Pool, window: Int64, windows: int) -> Int64:
-    """Distinct (address, MAC) claims beyond the distinct addresses, among ARP packets."""
-    arp = np.flatnonzero(has(records.traits, "arp") & (records.arp_mac != 0))
+def _arp_conflicts(records: View, arp: Int64, window: Int64, windows: int) -> Int64:
+    """Distinct (address, MAC) claims beyond the distinct addresses, among the ARP records."""
     if not len(arp):
         return np.zeros(windows, np.int64)
-    sent = has(records.traits[arp], "up")
-    address = np.where(sent, records.own_lo[arp], records.remote_lo[arp]).astype(np.int64) & 0xFFFF_FFFF
-    claims = np.unique(np.stack([window[arp], address, records.arp_mac[arp].astype(np.int64)]), axis=1)
+    view = records.at(arp)
+    mac = view.column("arp_mac").astype(np.int64)
+    address = view.column("src_lo").astype(np.int64) & 0xFFFF_FFFF
+    claims = np.unique(np.stack([window[arp], address, mac])[:, mac != 0], axis=1)
     addresses = np.unique(claims[:2], axis=1)
     return np.bincount(claims[0], minlength=windows) - np.bincount(addresses[0], minlength=windows)
 
 
-def _dns(records: Pool, window: Int64, starts: Int64, counts: UInt8, packets: Int64) -> dict[str, Float64 | Int64]:
+def _dns(records: View, traits: UInt64, window: Int64, counts: UInt8, packets: Int64) -> dict[str, Float64 | Int64]:
     """Name lengths, and answers to a transaction that already had one."""
-    query = _where(records.traits, "dns_query")
-    name_len = np.bincount(window[query], weights=records.dns_name_len[query], minlength=len(starts))
-    answer = _where(records.traits, "dns_response")
-    transaction = (window[answer] << 16) | records.dns_id[answer].astype(np.int64)
+    windows = len(packets)
+    query = _where(traits, "dns_query")
+    answer = _where(traits, "dns_response")
+    name_len = np.bincount(window[query], weights=records.at(query).column("dns_name_len"), minlength=windows)
+    transaction = (window[answer] << 16) | records.at(answer).column("dns_id")
     distinct = np.unique(transaction) >> 16
-    answers = np.bincount(window[answer], minlength=len(starts))
+    answers = np.bincount(window[answer], minlength=windows)
     return {
         "dns_name_len": name_len / np.maximum(counts[:, BIT["dns_query"]], 1),
-        "dns_double_answers": answers - np.bincount(distinct, minlength=len(starts)),
+        "dns_double_answers": answers - np.bincount(distinct, minlength=windows),
     }
 
 
 def _where(traits: UInt64, name: str) -> Int64:
     return np.flatnonzero(has(traits, name))
-
-
-__all__ = ["Runs", "edge_features", "runs"]

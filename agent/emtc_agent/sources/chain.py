@@ -2,7 +2,7 @@
 
 Long buffers are cut into segments; in each a record start is guessed (plausible times and lengths over a few
 hops), all chains advance in lock step, and the guess is proved: every chain must land exactly on the start of
-the next one. Otherwise the plain loop decides. Both give the same positions.
+the next one. Otherwise the plain loop decides. Both give the same positions, whoever wrote the bytes.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from emtc_agent.packets import Bool, Bytes, Int64, UInt32
 
 HEADER_BYTES = 16
 MAX_CAPTURED = 262_144
-_SEGMENTS = 256
-_SEARCH_BYTES = 2_048
+_SEGMENT_BYTES = 8_192
+_SEARCH_BYTES = 1_600  # a full Ethernet frame and its record header
 _HOPS = 4
 _NEAR_S = 7 * 86_400
+_NEAR_HIGH = np.uint8((_NEAR_S >> 16) + 1)
 _WORTH_BYTES = 256 * 1024
 _FEW_CHAINS = 8
+_STRIDE = 8
+_CAPTURED_AT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ def find_records(octets: Bytes, end: int, byte_order: str) -> Chain:
     """
     if end >= _WORTH_BYTES:
         words = np.ndarray((len(octets) - 3,), f"{byte_order}u4", buffer=octets, strides=(1,))
-        guess = _guess_starts(words, end)
+        guess = _guess_starts(words, octets, end, byte_order)
         if len(guess) >= _FEW_CHAINS:
             chain = _prove(words, octets, guess, end, byte_order)
             if chain is not None:
@@ -76,24 +79,26 @@ def walk(octets: Bytes, begin: int, end: int, byte_order: str) -> Chain:
     return Chain(np.array(starts, np.int64), at, absurd)
 
 
-def _guess_starts(words: UInt32, end: int) -> Int64:
+def _guess_starts(words: UInt32, octets: Bytes, end: int, byte_order: str) -> Int64:
     """One plausible record start in each segment that has one; the first is 0."""
-    segment = np.linspace(0, end - _SEARCH_BYTES - HEADER_BYTES, _SEGMENTS + 1).astype(np.int64)[1:-1]
-    base = np.uint32((int(words[0]) - _NEAR_S) & 0xFFFF_FFFF)
-    near = words[segment[:, None] + np.arange(_SEARCH_BYTES)] - base <= np.uint32(2 * _NEAR_S)
-    which, offset = np.nonzero(near)
-    at = segment[which] + offset
-    plausible = _holds(words, at, end, base)
-    which, at = which[plausible], at[plausible]
-    first = np.ones(len(which), bool)
-    first[1:] = which[1:] != which[:-1]
-    return np.concatenate([[0], at[first]])
+    count = (end - _SEARCH_BYTES - HEADER_BYTES) // _SEGMENT_BYTES
+    shape, strides = (count, _SEARCH_BYTES + 1), (_SEGMENT_BYTES, 1)
+    segments = np.lib.stride_tricks.as_strided(octets, shape, strides, writeable=False)
+    top, high = (3, 2) if byte_order == "<" else (0, 1)  # the two highest bytes of the seconds
+    candidate = segments[:, high:] - (octets[high] - _NEAR_HIGH) <= 2 * _NEAR_HIGH
+    width = candidate.shape[1] - 1
+    candidate = candidate[:, :width] & (segments[:, top : top + width] == octets[top])
+    offset = candidate.argmax(axis=1)
+    at = (np.arange(count) * _SEGMENT_BYTES + offset)[1:]
+    at = at[candidate[np.arange(count), offset][1:]]
+    return np.concatenate([[0], at[_holds(words, at, end)]])
 
 
-def _holds(words: UInt32, at: Int64, end: int, base: np.uint32) -> Bool:
+def _holds(words: UInt32, at: Int64, end: int) -> Bool:
     """Whether a chain of plausible records starts at each position."""
     good = np.ones(len(at), bool)
     last = end - HEADER_BYTES
+    base = np.uint32((int(words[0]) - _NEAR_S) & 0xFFFF_FFFF)
     for _ in range(_HOPS):
         captured, wire = words[at + 8], words[at + 12]
         good &= (captured <= wire) & (wire <= MAX_CAPTURED) & (captured > 0)
@@ -103,36 +108,21 @@ def _holds(words: UInt32, at: Int64, end: int, base: np.uint32) -> Bool:
 
 
 def _prove(words: UInt32, octets: Bytes, starts: Int64, end: int, byte_order: str) -> Chain | None:
-    """Advance all chains; None unless each lands on the next one's start."""
-    limit = np.append(starts[1:], end)
-    landed = starts.copy()
-    active = np.arange(len(starts))
-    at, goal = starts, limit
-    found = []
-    while len(active) >= _FEW_CHAINS:
-        captured = words[at + 8]
-        if (captured > MAX_CAPTURED).any():
-            return None
-        following = at + (captured.astype(np.int64) + HEADER_BYTES)
-        done = following >= goal
-        found.append(at[following <= goal])
-        if done.any():
-            landed[active[done]] = following[done]
-            if (following > goal)[:-1].any() or ((following > goal)[-1] and active[-1] != len(starts) - 1):
-                return None
-            if following[-1] > goal[-1]:
-                landed[-1] = at[-1]  # the last record is not complete
-            active, at, goal = active[~done], following[~done], goal[~done]
-        else:
-            at = following
-    absurd = False
-    for chain, first, last in zip(active.tolist(), at.tolist(), goal.tolist(), strict=True):
-        rest = walk(octets, first, last, byte_order)
-        found.append(rest.starts)
-        landed[chain] = rest.end
-        absurd |= rest.absurd
-    if (landed[:-1] != starts[1:]).any():
+    """Advance all chains but the last to the next one's start; None unless each lands exactly there."""
+    goal = starts[1:]
+    captured = words[_CAPTURED_AT:]
+    last = end - HEADER_BYTES
+    at = starts[:-1]
+    steps = [at]
+    while (at < goal).any():
+        for _ in range(_STRIDE):  # those that have landed go on where the next one has been: harmless
+            at = np.minimum(at + captured[at] + HEADER_BYTES, last)
+            steps.append(at)
+    by_chain = np.stack(steps, axis=1)
+    here = by_chain < goal[:, None]
+    landed = by_chain[np.arange(len(goal)), here.argmin(axis=1)]
+    found = by_chain[here]
+    if (landed != goal).any() or np.diff(found).max(initial=0) > MAX_CAPTURED + HEADER_BYTES:
         return None
-    merged = np.concatenate(found)
-    merged.sort()
-    return Chain(merged, int(landed[-1]), absurd)
+    rest = walk(octets, int(starts[-1]), end, byte_order)
+    return Chain(np.concatenate([found, rest.starts]), rest.end, rest.absurd)

@@ -17,7 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from emtc_agent.columns import L3, Columns, Mark
+from emtc_agent.columns.gather import EVERY, Rows
 from emtc_agent.packets import Bool, Int64, UInt8, UInt64
+from emtc_agent.windows.arrays import is_first
 from emtc_agent.windows.networks import DeviceNetworks, is_unicast
 from emtc_agent.windows.windows import EndpointKind
 
@@ -27,38 +29,56 @@ _IPV4 = np.uint64(0xFFFF_FFFF)
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """M (packet, endpoint) pairs: first all sent ones by packet, then all received ones by packet.
+    """M (packet, endpoint) pairs in order of time; of one packet's two, the sender's comes first.
 
     Attributes:
-        packet: (M,) index of the packet in the batch.
+        packet: (M,) index of the packet in the batch; ``EVERY`` where each packet has exactly one record.
         up: (M,) whether the endpoint sent it.
         kind: (M,) ``EndpointKind``.
         id_hi, id_lo: (M,) the endpoint's identity.
     """
 
-    packet: Int64
+    packet: Rows
     up: Bool
     kind: UInt8
     id_hi: UInt64
     id_lo: UInt64
 
     def __len__(self) -> int:
-        return len(self.packet)
+        return len(self.up)
+
+    @property
+    def packets(self) -> int:
+        """Packets that have at least one record."""
+        return int(np.count_nonzero(is_first(self.index())))
+
+    def index(self) -> Int64:
+        """(M,) index of the packet, also where ``packet`` is ``EVERY``."""
+        return np.arange(len(self)) if isinstance(self.packet, slice) else self.packet
 
 
 def attribute(columns: Columns, networks: DeviceNetworks) -> Records:
     """Find the endpoints of each packet of a batch."""
     from_device, to_device, by_mac = _device_sides(columns, networks)
-    sent, received = np.flatnonzero(from_device), np.flatnonzero(to_device)
-    packet = np.concatenate([sent, received])
-    up = np.arange(len(packet)) < len(sent)
-    mac = np.concatenate([columns.src_mac[sent], columns.dst_mac[received]])
-    hi = np.concatenate([columns.src_hi[sent], columns.dst_hi[received]])
-    lo = np.concatenate([columns.src_lo[sent], columns.dst_lo[received]])
+    packet, up = _pairs(from_device, to_device)
     mac_known = by_mac[packet]
+    mac = np.where(up, columns.src_mac[packet], columns.dst_mac[packet])
+    hi = np.where(up, columns.src_hi[packet], columns.dst_hi[packet])
+    lo = np.where(up, columns.src_lo[packet], columns.dst_lo[packet])
     kind = np.where(mac_known, np.uint8(EndpointKind.MAC), np.uint8(EndpointKind.IP))
     kind[(columns.marks[packet] & Mark.TUNNEL) != 0] = EndpointKind.TEID
     return Records(packet, up, kind, np.where(mac_known, np.uint64(0), hi), np.where(mac_known, mac, lo))
+
+
+def _pairs(from_device: Bool, to_device: Bool) -> tuple[Rows, Bool]:
+    """Packets and directions of the records."""
+    if (from_device != to_device).all():
+        return EVERY, from_device
+    records = from_device.astype(np.int64) + to_device
+    packet = np.repeat(np.arange(len(records)), records)
+    second = np.zeros(len(packet), bool)
+    second[1:] = packet[1:] == packet[:-1]
+    return packet, from_device[packet] & ~second
 
 
 def _device_sides(columns: Columns, networks: DeviceNetworks) -> tuple[Bool, Bool, Bool]:

@@ -10,18 +10,22 @@ from __future__ import annotations
 import numpy as np
 
 from emtc_agent.packets import Int64, UInt8, UInt64
-from emtc_agent.windows.sets import SPILLED, BoundedSets
+from emtc_agent.windows.sets import SPILLED, WAYS, BoundedSets, first_in_time
 from emtc_agent.windows.windows import EndpointKind
 
-WAYS = 8
+MAX_CAPACITY = 32_768
 NEVER = -1
+
+
+Identity = tuple[UInt8, UInt64, UInt64]
+"""(M,) kind, high and low half of the id."""
 
 
 class EndpointTable:
     """Who is known, since when, and when they were last heard.
 
     Args:
-        capacity: Slots; a power of two, at least 8.
+        capacity: Slots; a power of two, 8 to ``MAX_CAPACITY``.
 
     Attributes:
         overflow: Slot of all endpoints without a place; one more than the last regular slot.
@@ -32,7 +36,7 @@ class EndpointTable:
     """
 
     def __init__(self, capacity: int) -> None:
-        self._sets = BoundedSets(capacity // WAYS, WAYS)
+        self._sets = BoundedSets(capacity // WAYS)
         self._row_shift = np.uint64(64 - (capacity // WAYS - 1).bit_length())
         self.overflow = capacity
         self.kind = np.zeros(capacity + 1, np.uint8)
@@ -45,28 +49,35 @@ class EndpointTable:
         self.admitted = 0
         self.evicted = 0
 
-    def slots(self, tag: UInt64, kind: UInt8, id_hi: UInt64, id_lo: UInt64, first_us: Int64) -> Int64:
-        """Slot of each of G distinct endpoints, in order of their first packet.
+    def slots(self, tag: UInt64, identity: Identity, clock_us: Int64) -> Int64:
+        """(M,) slot of the endpoint of each record; newcomers are settled, the homeless share ``overflow``.
 
         Args:
-            tag: (G,) keyed hash of the identity; collisions of 64 secret bits are neglected.
-            kind, id_hi, id_lo: (G,) identity.
-            first_us: (G,) stream time of the first packet.
+            tag: (M,) keyed hash of the identity; collisions of 64 secret bits are neglected.
+            identity: (M,) kind and both halves of the id.
+            clock_us: (M,) stream time, never falling.
         """
         row = self._row(tag)
         tag = tag | np.uint64(1)  # 0 marks a free place
         slot = self._sets.find(row, tag)
-        new = np.flatnonzero(slot == SPILLED)
-        if len(new):
-            slot[new] = self._sets.admit(row[new], tag[new])
-            self._settle(new[slot[new] != SPILLED], slot, (kind, id_hi, id_lo, first_us))
-        return np.where(slot == SPILLED, self.overflow, slot)
+        missing = np.flatnonzero(slot == SPILLED)
+        if len(missing):
+            newcomers = missing[self._sets.has_room(row[missing])]
+            if len(newcomers):
+                self._settle(newcomers[first_in_time(tag[newcomers])], row, tag, identity, clock_us)
+                slot[newcomers] = self._sets.find(row[newcomers], tag[newcomers])
+            slot[slot == SPILLED] = self.overflow
+        return slot
 
-    def _settle(self, new: Int64, slot: Int64, identity: tuple[UInt8, UInt64, UInt64, Int64]) -> None:
-        at = slot[new]
-        self.kind[at], self.id_hi[at], self.id_lo[at], self.first_us[at] = (value[new] for value in identity)
+    def _settle(self, first: Int64, row: Int64, tag: UInt64, identity: Identity, clock_us: Int64) -> None:
+        """Give the endpoints of records ``first`` a slot where their row has room."""
+        slot = self._sets.admit(row[first], tag[first])
+        housed = slot != SPILLED
+        at, first = slot[housed], first[housed]
+        self.kind[at], self.id_hi[at], self.id_lo[at] = (part[first] for part in identity)
+        self.first_us[at] = clock_us[first]
         self.packets[at] = 0
-        self.admitted += len(new)
+        self.admitted += len(at)
 
     def _row(self, tag: UInt64) -> Int64:
         if self._row_shift == np.uint64(64):

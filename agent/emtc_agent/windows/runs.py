@@ -1,0 +1,89 @@
+"""Distinct values per window: each window is a short row, and rows are sorted one by one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from emtc_agent.packets import Int64, UInt32, UInt64
+
+NOBODY = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+"""Tag of what is to be left out."""
+
+_TAG_SHIFT = np.uint64(18)  # 46 bits of a hash tell values apart and leave room for a slot beside them
+_Array = TypeVar("_Array", UInt32, UInt64)
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Distinct (window, value) pairs, ordered by window.
+
+    Attributes:
+        window: (U,) window of each run.
+        tag: (U,) the value's hash, cut to 46 bits.
+        packets: (U,) packets of the window with that value.
+    """
+
+    window: Int64
+    tag: UInt64
+    packets: Int64
+
+    def distinct(self, windows: int) -> Int64:
+        """(W,) distinct values of each window."""
+        return np.bincount(self.window, minlength=windows)
+
+    def most(self, windows: int) -> tuple[Int64, UInt64]:
+        """(W,) packets and tag of each window's most frequent value; tag 0 if there is none or several."""
+        best = np.zeros(windows, np.int64)
+        tag = np.zeros(windows, np.uint64)
+        np.maximum.at(best, self.window, self.packets)
+        leads = self.packets == best[self.window]
+        tag[self.window[leads]] = self.tag[leads]
+        tag[np.bincount(self.window[leads], minlength=windows) > 1] = 0
+        return best, tag
+
+
+def cut(value: UInt64) -> UInt64:
+    """The 46 bits of hashes that ``Runs.tag`` keeps."""
+    return value >> _TAG_SHIFT
+
+
+def runs(value: UInt64, starts: Int64, packets: Int64) -> Runs:
+    """Distinct values per window, but for ``NOBODY``.
+
+    Args:
+        value: (R,) hashes, window by window.
+        starts: (W,) first record of each window.
+        packets: (W,) records of each window.
+    """
+    rows = _sorted_rows(value, starts, packets, NOBODY)
+    begin = np.flatnonzero(_differs(rows))
+    run = rows.reshape(-1)[begin]
+    length = np.diff(begin, append=rows.size)
+    somebody = run != NOBODY
+    begin = begin[somebody]
+    return Runs(begin // rows.shape[1], cut(run[somebody]), length[somebody])
+
+
+def distinct_ports(port: UInt32, starts: Int64, packets: Int64) -> Int64:
+    """(W,) distinct ports per window; values beyond 65,535 stand for no port. Arguments as for ``runs``."""
+    rows = _sorted_rows(port, starts, packets, np.uint32(0xFFFF_FFFF))
+    return np.count_nonzero(_differs(rows) & (rows <= 0xFFFF), axis=1)
+
+
+def _sorted_rows(value: _Array, starts: Int64, packets: Int64, filler: np.generic) -> _Array:
+    """(W, largest window) the values of each window, ascending, then filler."""
+    column = np.arange(packets.max(initial=1))
+    rows = value.take(starts[:, None] + column, mode="clip")
+    rows[column >= packets[:, None]] = filler
+    rows.sort(axis=1)
+    return rows
+
+
+def _differs(rows: _Array) -> np.ndarray:
+    """Whether each value differs from the one before it in its row."""
+    differs = np.ones(rows.shape, bool)
+    np.not_equal(rows[:, 1:], rows[:, :-1], out=differs[:, 1:])
+    return differs
