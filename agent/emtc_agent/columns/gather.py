@@ -31,14 +31,3 @@ def headers(data: Bytes, at: Int64, available: Int64, layout: np.dtype[np.void])
     if len(short):
         octets[short] *= np.arange(width) < available[short, None]
     return octets.view(layout).reshape(-1)
-
-
-def pick(column: Int64, rows: Rows) -> Int64:
-    """``column[rows]`` without a copy where all rows are meant."""
-    return column[rows]
-
-
-def narrow(rows: Rows, chosen: npt.NDArray[np.bool_]) -> Int64:
-    """Indices of the ``chosen`` ones among ``rows``."""
-    index = np.flatnonzero(chosen)
-    return index if isinstance(rows, slice) else rows[index]

@@ -48,8 +48,13 @@ class Hints:
     dns_name_len: UInt8
 
 
-_DNS, _MQTT, _COAP, _MODBUS = 53, 1883, 5683, 502
-_TCP, _UDP = 6, 17
+_DNS, _MQTT, _COAP, _MODBUS = 1, 2, 4, 8
+_OVER_TCP, _OVER_UDP = np.uint8(_DNS | _MQTT | _MODBUS), np.uint8(_DNS | _COAP)
+_MODBUS_PORT = 502
+_SPOKEN_ON = np.zeros(65536, np.uint8)
+_SPOKEN_ON[[53, 1883, 5683, _MODBUS_PORT]] = _DNS, _MQTT, _COAP, _MODBUS
+_TCP = 6
+_TLS_ALERT, _TLS_HANDSHAKE = 21, 22
 _MAX_LABELS = 16
 _MAX_NAME = 255
 
@@ -58,24 +63,27 @@ def read_hints(batch: PacketBatch, columns: Columns) -> Hints:
     """Read the hints of a batch; only captured payload bytes of decoded TCP and UDP packets count."""
     size = len(batch)
     hints = Hints(np.zeros(size, np.uint16), np.zeros(size, np.uint16), np.zeros(size, np.uint8))
-    filled = ((columns.marks & Mark.TRANSPORT) != 0) & (columns.payload_cap > 0)
-    is_tcp = columns.proto == _TCP
+    filled = np.flatnonzero(((columns.marks & Mark.TRANSPORT) != 0) & (columns.payload_cap > 0))
+    is_tcp = columns.proto[filled] == _TCP
+    protocol = np.where(is_tcp, _OVER_TCP, _OVER_UDP)
+    spoken = (_SPOKEN_ON[columns.src_port[filled]] | _SPOKEN_ON[columns.dst_port[filled]]) & protocol
     for wanted, reader in (
-        (filled & ~is_tcp & _on_port(columns, _DNS), _read_dns),
-        (filled & is_tcp & _on_port(columns, _DNS), _read_dns),
-        (filled & is_tcp & _on_port(columns, _MQTT), _read_mqtt),
-        (filled & ~is_tcp & _on_port(columns, _COAP), _read_coap),
-        (filled & is_tcp & _on_port(columns, _MODBUS), _read_modbus),
-        (filled & is_tcp, _read_tls),
+        ((spoken & _DNS) != 0, _read_dns),
+        ((spoken & _MQTT) != 0, _read_mqtt),
+        ((spoken & _COAP) != 0, _read_coap),
+        ((spoken & _MODBUS) != 0, _read_modbus),
+        (is_tcp & _starts_like_tls(batch, columns, filled), _read_tls),
     ):
-        rows = np.flatnonzero(wanted)
+        rows = filled[wanted]
         if len(rows):
             reader(batch, columns, rows, hints)
     return hints
 
 
-def _on_port(columns: Columns, port: int) -> Bool:
-    return (columns.src_port == port) | (columns.dst_port == port)
+def _starts_like_tls(batch: PacketBatch, columns: Columns, filled: Int64) -> Bool:
+    """Whether the first payload byte is that of a TLS alert or handshake record."""
+    first = batch.data.take(columns.payload_at[filled], mode="clip")
+    return (first == _TLS_ALERT) | (first == _TLS_HANDSHAKE)
 
 
 def _flag(hints: Hints, rows: Int64, where: Bool, hint: Hint) -> None:
@@ -124,7 +132,10 @@ def _read_names(batch: PacketBatch, at: Int64, captured: Int64, length: Int64, r
         label = headers(batch.data, at + walked, captured - walked, _OCTET)["value"].astype(np.int64)
         inside = ~ended & (walked < captured) & (label < 64)
         ended |= inside & (label == 0)
-        walked += np.where(inside & (label > 0), label + 1, 0)
+        further = inside & (label > 0)
+        if not further.any():
+            break
+        walked += np.where(further, label + 1, 0)
     name = np.where(ended, walked - 1, length - 6)  # length bytes stand for the dots; 6: root label, type, class
     hints.dns_name_len[rows] = np.clip(name, 0, _MAX_NAME)
     kind = headers(batch.data, at + walked + 1, captured - walked - 1, _WORD)["value"]
@@ -173,7 +184,7 @@ def _read_modbus(batch: PacketBatch, columns: Columns, rows: Int64, hints: Hints
     first = _octets(batch, columns, rows)
     is_modbus = (first[:, 2] == 0) & (first[:, 3] == 0) & (columns.payload_cap[rows] >= 8)
     function = first[:, 7]
-    request, answer = columns.dst_port[rows] == _MODBUS, columns.src_port[rows] == _MODBUS
+    request, answer = columns.dst_port[rows] == _MODBUS_PORT, columns.src_port[rows] == _MODBUS_PORT
     _flag(hints, rows, is_modbus & request & np.isin(function, (5, 6, 15, 16, 22, 23)), Hint.MODBUS_WRITE)
     _flag(hints, rows, is_modbus & answer & (function >= 0x80), Hint.MODBUS_EXCEPTION)
 
@@ -182,7 +193,7 @@ def _read_tls(batch: PacketBatch, columns: Columns, rows: Int64, hints: Hints) -
     """TLS record that a segment starts with, on any port (RFC 8446, section 5.1)."""
     first = _octets(batch, columns, rows)
     is_tls = (first[:, 1] == 3) & (first[:, 2] <= 4)
-    hello = is_tls & (first[:, 0] == 22) & (first[:, 5] == 1) & (columns.payload_cap[rows] >= 6)
-    alert = is_tls & (first[:, 0] == 21) & (columns.payload_cap[rows] >= 5)
+    hello = is_tls & (first[:, 0] == _TLS_HANDSHAKE) & (first[:, 5] == 1) & (columns.payload_cap[rows] >= 6)
+    alert = is_tls & (first[:, 0] == _TLS_ALERT) & (columns.payload_cap[rows] >= 5)
     _flag(hints, rows, hello, Hint.TLS_HELLO)
     _flag(hints, rows, alert, Hint.TLS_ALERT)

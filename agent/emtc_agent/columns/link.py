@@ -105,15 +105,16 @@ _TAG = np.dtype({"names": ["type"], "formats": [">u2"], "offsets": [2], "itemsiz
 
 def _skip_tags(batch: PacketBatch, link: Link) -> None:
     """Step over up to three VLAN tags and a PPPoE session header."""
+    rest = np.flatnonzero(link.ether != IPV4)
     for _ in range(_MAX_TAGS):
-        tagged = np.flatnonzero(np.isin(link.ether, _TAGS)) if (link.ether != IPV4).any() else ()
+        tagged = rest[np.isin(link.ether[rest], _TAGS)] if len(rest) else rest
         if not len(tagged):
             break
         at = link.at[tagged]
         tag = headers(batch.data, batch.start[tagged] + at, batch.cap_len[tagged] - at, _TAG)
         link.ether[tagged] = tag["type"]
         link.at[tagged] = at + 4
-    session = np.flatnonzero(link.ether == _PPPOE_SESSION)
+    session = rest[link.ether[rest] == _PPPOE_SESSION]
     if len(session):
         at = link.at[session] + 6
         link.ether[session] = _ppp_type(batch.data, batch.start[session] + at, batch.cap_len[session] - at)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emtc_agent.columns.columns import L3, Mark, Other
-from emtc_agent.columns.gather import Rows, headers
+from emtc_agent.columns.gather import headers
 from emtc_agent.packets import Bool, Bytes, Int64, UInt8, UInt64
 
 _MAPPED = np.uint64(0xFFFF_0000_0000)  # ::ffff:0:0/96
@@ -71,17 +71,21 @@ def ipv4(data: Bytes, at: Int64, captured: Int64, wire: Int64) -> Network:
     total = header["total"].astype(np.int64)
     fragment = header["fragment"].astype(np.uint16)
     good = (version >> 4 == 4) & (header_len >= 20) & (captured >= 20)
-    broken = ~good & ~((captured < 20) & (wire >= 20))
-    broken |= good & (((total != 0) & (total < header_len)) | (total > wire) | (header_len > wire))
-    total = np.where(total < header_len, wire, total)
-    later = fragment & 0x1FFF != 0
-    marks = _marks(broken, captured < np.minimum(header_len, wire), fragment & 0x3FFF != 0, later)
+    broken = (total > wire) | (header_len > wire)
+    short = total < header_len
+    if short.any():
+        broken |= short & (total != 0)
+        total = np.where(short, wire, total)
+    if not good.all():
+        broken = np.where(good, broken, (captured >= 20) | (wire < 20))
+    fragmented = fragment & 0x3FFF != 0
+    marks = _marks(broken, captured < np.minimum(header_len, wire), fragmented, fragment & 0x1FFF != 0)
     l4_len = np.maximum(total - header_len, 0)
     zero = np.zeros(len(at), np.uint64)
     return Network(
         l4_at=at + header_len,
         l4_len=l4_len,
-        l4_cap=np.clip(captured - header_len, 0, l4_len),
+        l4_cap=np.minimum(np.maximum(captured - header_len, 0), l4_len),
         proto=header["proto"],
         ttl=header["ttl"],
         net_len=np.where(good, total, wire),
@@ -177,7 +181,7 @@ _ARP = np.dtype(
 )
 
 
-def decode_arp(out: dict[str, np.ndarray], rows: Rows, data: Bytes, at: Int64, captured: Int64, wire: Int64) -> None:
+def decode_arp(out: dict[str, np.ndarray], rows: Int64, data: Bytes, at: Int64, captured: Int64, wire: Int64) -> None:
     """Decode Ethernet/IPv4 ARP into the columns ``out[...][rows]``; arguments as for ``ipv4``."""
     header = headers(data, at, captured, _ARP)
     known = (header["hardware"] == 1) & (header["protocol"] == 0x0800) & (header["sizes"] == 0x0604)

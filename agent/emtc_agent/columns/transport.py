@@ -12,6 +12,7 @@ from emtc_agent.columns.network import Network
 from emtc_agent.packets import Bytes, Int64, UInt8, UInt16
 
 TCP, UDP, ICMP, ICMPV6, IGMP = 6, 17, 1, 58, 2
+_IS_ICMP = np.isin(np.arange(256), (ICMP, ICMPV6))
 _TCP_FLAGS_BYTES = 14
 _TCP_WINDOW_BYTES = 16
 _RST = 4
@@ -50,38 +51,38 @@ def decode_transport(data: Bytes, network: Network) -> Transport:
     header = headers(data, network.l4_at, network.l4_cap, _LAYOUT)
     readable = network.good & ((network.marks & Mark.LATER_FRAGMENT) == 0)
     is_tcp, is_udp = readable & (network.proto == TCP), readable & (network.proto == UDP)
-    offset = (header["offset"] >> 4).astype(np.int64) * 4
-    udp_length = header["udp_length"].astype(np.int64)
-    least = np.where(is_tcp, 20, 8)
-    needed = np.where(is_tcp, _TCP_FLAGS_BYTES, 8)
-    short = (is_tcp | is_udp) & (network.l4_len < least)
-    cut = (is_tcp | is_udp) & ~short & (network.l4_cap < needed)
-    whole = (is_tcp | is_udp) & ~short & ~cut
-    bad_offset = is_tcp & whole & (offset < 20)
-    transport = whole & ~bad_offset
-    beyond = transport & is_tcp & (offset > network.l4_len)
-    bad_length = transport & is_udp & _wrong_udp_length(udp_length, network)
+    wanted = is_tcp | is_udp
+    length, captured = network.l4_len, network.l4_cap
+    short = wanted & (length < is_tcp * 12 + 8)
+    cut = wanted & (captured < is_tcp * (_TCP_FLAGS_BYTES - 8) + 8) & ~short
+    offset = (header["offset"] >> 2 & 0x3C).astype(np.int64)
+    transport = wanted & ~short & ~cut & ~(is_tcp & (offset < 20))
     is_tcp &= transport
+    udp_length = header["udp_length"].astype(np.int64)
+    malformed = (wanted & ~transport & ~cut) | (is_tcp & (offset > length))
+    malformed |= transport & is_udp & _wrong_udp_length(udp_length, network)
     marks = transport * np.uint8(Mark.TRANSPORT)
-    marks |= (short | bad_offset | beyond | bad_length) * np.uint8(Mark.MALFORMED)
-    marks |= cut * np.uint8(Mark.CUT)
-    flags = np.where(is_tcp, header["flags"], np.uint8(0))
-    zero_window = is_tcp & (header["window"] == 0) & (flags & _RST == 0) & (network.l4_cap >= _TCP_WINDOW_BYTES)
-    marks |= zero_window * np.uint8(Mark.ZERO_WINDOW)
+    if malformed.any() or cut.any():
+        marks |= malformed * np.uint8(Mark.MALFORMED)
+        marks |= cut * np.uint8(Mark.CUT)
+    flags = header["flags"] * is_tcp
+    zero_window = np.flatnonzero(is_tcp & (header["window"] == 0))
+    if len(zero_window):
+        telling = (flags[zero_window] & _RST == 0) & (captured[zero_window] >= _TCP_WINDOW_BYTES)
+        marks[zero_window[telling]] |= np.uint8(Mark.ZERO_WINDOW)
     header_len = np.where(is_tcp, offset, 8)
-    length = np.where(is_tcp | (udp_length < 8), network.l4_len, np.minimum(udp_length, network.l4_len))
-    payload_len = np.where(transport, np.maximum(length - header_len, 0), 0)
-    is_icmp = readable & (network.proto != TCP) & np.isin(network.proto, (ICMP, ICMPV6)) & (network.l4_cap > 0)
-    no_port = np.uint16(0)
+    length = np.where(is_tcp | (udp_length < 8), length, np.minimum(udp_length, length))
+    payload_len = np.maximum(length - header_len, 0) * transport
+    is_icmp = readable & _IS_ICMP[network.proto] & (captured > 0)
     return Transport(
-        src_port=np.where(transport, header["src"], no_port).astype(np.uint16),
-        dst_port=np.where(transport, header["dst"], no_port).astype(np.uint16),
+        src_port=header["src"].astype(np.uint16) * transport,
+        dst_port=header["dst"].astype(np.uint16) * transport,
         tcp_flags=flags,
-        op=np.where(is_icmp, header["type"], np.uint8(0)),
+        op=header["type"] * is_icmp,
         marks=marks,
         payload_at=network.l4_at + header_len,
         payload_len=payload_len,
-        payload_cap=np.clip(network.l4_cap - header_len, 0, payload_len),
+        payload_cap=np.minimum(np.maximum(captured - header_len, 0), payload_len),
     )
 
 
