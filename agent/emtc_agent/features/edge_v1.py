@@ -163,7 +163,7 @@ def _spoofing(
     lowest = np.minimum.reduceat(np.where(received, ttl, np.uint8(255)), starts)
     return {
         "arp_unasked_share": np.maximum(told - asked, 0) / packets,
-        "arp_conflicts": _arp_conflicts(records, np.flatnonzero(has(traits, "arp")), window, len(starts)),
+        "arp_conflicts": _arp_conflicts(records, _where(traits, counts, "arp"), window, len(starts)),
         "ttl_spread": np.maximum(highest.astype(np.int64) - lowest, 0),
     }
 
@@ -183,8 +183,8 @@ def _arp_conflicts(records: View, arp: Int64, window: Int64, windows: int) -> In
 def _dns(records: View, traits: UInt64, window: Int64, counts: UInt8, packets: Int64) -> dict[str, Float64 | Int64]:
     """Name lengths, and answers to a transaction that already had one."""
     windows = len(packets)
-    query = _where(traits, "dns_query")
-    answer = _where(traits, "dns_response")
+    query = _where(traits, counts, "dns_query")
+    answer = _where(traits, counts, "dns_response")
     name_len = np.bincount(window[query], weights=records.at(query).column("dns_name_len"), minlength=windows)
     transaction = (window[answer] << 16) | records.at(answer).column("dns_id")
     distinct = np.unique(transaction) >> 16
@@ -195,5 +195,6 @@ def _dns(records: View, traits: UInt64, window: Int64, counts: UInt8, packets: I
     }
 
 
-def _where(traits: UInt64, name: str) -> Int64:
-    return np.flatnonzero(has(traits, name))
+def _where(traits: UInt64, counts: UInt8, name: str) -> Int64:
+    """Which records have a trait; quick where none has."""
+    return np.flatnonzero(has(traits, name)) if counts[:, BIT[name]].any() else np.zeros(0, np.int64)

@@ -24,6 +24,7 @@ class PeerMemory:
 
     def __init__(self, slots: int, per_slot: int) -> None:
         self._rows_per_slot = per_slot // WAYS
+        self._row_mask = np.uint64(self._rows_per_slot - 1)
         self._sets = BoundedSets(slots * self._rows_per_slot, np.uint32)
         self._last_s = np.zeros(slots * per_slot, np.uint32)
         self._used_again = np.zeros(slots * per_slot, bool)
@@ -40,7 +41,7 @@ class PeerMemory:
         Returns:
             (U,) whether it was new to the endpoint then.
         """
-        row = slot * self._rows_per_slot + (tag % np.uint64(self._rows_per_slot)).astype(np.int64)
+        row = slot * self._rows_per_slot + (tag & self._row_mask).astype(np.int64)
         marked = (tag >> _ROW_BITS).astype(np.uint32) | np.uint32(1 << 31)  # 0 marks a free place
         place = self._sets.find(row, marked)
         new = place == SPILLED
@@ -50,10 +51,11 @@ class PeerMemory:
             if len(learned):
                 new[learned] = self._learn(row[learned], marked[learned])
                 place[learned] = self._sets.find(row[learned], marked[learned])
-        self._used_again[place[~new]] = True
-        kept = place != SPILLED
-        self.spilled += len(kept) - int(np.count_nonzero(kept))
-        self._last_s[place[kept]] = clock_us[kept] // _SECOND_US  # the last use of a place comes last
+        kept = np.flatnonzero(place != SPILLED)
+        self.spilled += len(place) - len(kept)
+        place = place[kept]
+        self._used_again[place[~new[kept]]] = True
+        self._last_s[place] = clock_us[kept] // _SECOND_US  # the last use of a place comes last
         return new
 
     def _learn(self, row: Int64, marked: UInt32) -> Bool:
@@ -74,4 +76,4 @@ class PeerMemory:
     def forget(self, slots: Int64) -> None:
         """Free everything these slots remember."""
         rows = (slots[:, None] * self._rows_per_slot + np.arange(self._rows_per_slot)).reshape(-1)
-        self._sets.tags[rows] = 0
+        self._sets.clear(rows)

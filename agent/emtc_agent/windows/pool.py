@@ -84,22 +84,23 @@ class View:
     """
 
     def __init__(self, kept: Pool, new: Pool, index: Int64) -> None:
-        self._kept, self._new, self._index = kept, new, index
+        self.index = index
+        self._kept, self._new = kept, new
         self._old = np.flatnonzero(index < len(kept))
         self._old_index = index[self._old]
         self._new_index = index - len(kept)
 
     def __len__(self) -> int:
-        return len(self._index)
+        return len(self.index)
 
     def at(self, where: Int64) -> View:
         """The records at these positions of this view."""
-        return View(self._kept, self._new, self._index[where])
+        return View(self._kept, self._new, self.index[where])
 
     def column(self, name: str) -> Any:
         """(R,) a column of ``Pool``; a fresh array."""
         kept = getattr(self._kept, name)
-        if len(self._old) == len(self._index):
+        if len(self._old) == len(self.index):
             return kept[self._old_index]
         column = getattr(self._new, name).take(self._new_index, mode="clip")
         column[self._old] = kept[self._old_index]
@@ -142,6 +143,8 @@ class OpenWindows:
     def keep(self, slots: Int64, count: Int64, records: View) -> None:
         """Keep records (slot by slot, ``count`` of each) for the windows that stay open."""
         where = self._positions(slots, count)
+        moved = np.flatnonzero(records.index != where)  # the others lie there already
+        where, records = where[moved], records.at(moved)
         for name in NAMES:
             getattr(self.store, name)[where] = records.column(name)
         self.count[slots] = count

@@ -48,6 +48,10 @@ def _rising_key(clock_us: Int64, group_start: Int64, window_us: int) -> Int64:
 
 def _walk(key: Int64, packets: int, window_us: int) -> Int64:
     """Window starts after the first one within a single group."""
+    by_count = np.arange(0, len(key), packets)
+    last = np.minimum(by_count + packets, len(key)) - 1
+    if (key[last] - key[by_count] < window_us).all():
+        return by_count[1:]
     after = np.minimum(np.arange(len(key)) + packets, np.searchsorted(key, key + window_us)).tolist()
     starts = []
     at = after[0]

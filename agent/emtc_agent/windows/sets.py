@@ -29,6 +29,7 @@ class BoundedSets:
 
     def __init__(self, groups: int, dtype: type[np.uint32 | np.uint64] = np.uint64) -> None:
         self.tags = np.zeros((groups, WAYS), dtype)
+        self._is_full = np.zeros(groups, bool)
 
     def find(self, row: Int64, tag: UInt32 | UInt64) -> Int64:
         """Place (flat index) of each tag in its row, ``SPILLED`` where it is not there."""
@@ -38,8 +39,7 @@ class BoundedSets:
 
     def has_room(self, row: Int64) -> Bool:
         """Whether each row has a free place."""
-        free: Bool = (self.tags.take(row, axis=0) == 0).view("<u8").reshape(-1) != 0
-        return free
+        return ~self._is_full[row]
 
     def admit(self, row: Int64, tag: UInt32 | UInt64) -> Int64:
         """Give each of these distinct, absent tags a free place of its row in the order given.
@@ -56,6 +56,7 @@ class BoundedSets:
         way = free_first[np.arange(len(rows)), np.minimum(rank, WAYS - 1)]
         place = np.where(fits, rows * WAYS + way, SPILLED)
         self.tags.reshape(-1)[place[fits]] = tag[by_row][fits]
+        self._is_full[rows] = self.tags[rows].all(axis=1)
         placed = np.empty_like(place)
         placed[by_row] = place
         return placed
@@ -63,6 +64,12 @@ class BoundedSets:
     def release(self, gone: Bool) -> None:
         """Free the places marked in ``gone`` (groups, WAYS)."""
         self.tags[gone] = 0
+        self._is_full &= ~gone.any(axis=1)
+
+    def clear(self, rows: Int64) -> None:
+        """Free all places of these rows."""
+        self.tags[rows] = 0
+        self._is_full[rows] = False
 
 
 def first_in_time(key: UInt64) -> Int64:

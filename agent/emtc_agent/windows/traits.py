@@ -152,7 +152,7 @@ def with_direction(traits: UInt64, tcp: UInt16, op: UInt8, up: Bool) -> UInt64:
 
 def has(traits: UInt64, name: str) -> Bool:
     """(M,) whether each record has a trait."""
-    return (traits >> np.uint64(BIT[name]) & np.uint64(1)) != 0
+    return (traits & np.uint64(1 << BIT[name])) != 0
 
 
 def count(traits: UInt64, starts: Int64) -> UInt8:
@@ -165,8 +165,9 @@ def count(traits: UInt64, starts: Int64) -> UInt8:
     Returns:
         (W, 8 * COUNTED_BYTES) counts; column ``BIT[name]``.
     """
-    counts = np.empty((len(starts), COUNTED_BYTES), np.uint64)
+    counts = np.zeros((len(starts), COUNTED_BYTES), np.uint64)
     octets = traits.view(np.uint8).reshape(-1, 8)
-    for byte in range(COUNTED_BYTES):
+    present = np.bitwise_or.reduce(traits, keepdims=True).view(np.uint8)
+    for byte in present[:COUNTED_BYTES].nonzero()[0].tolist():
         counts[:, byte] = np.add.reduceat(_SPREAD[octets[:, byte]], starts)
     return counts.view(np.uint8)
