@@ -7,11 +7,14 @@ from types import MappingProxyType
 
 import msgspec
 
+from emtc_contract.ciciot2023 import CICIOT2023_39, CICIOT2023_46
 from emtc_contract.edge_v1 import EDGE_V1
 from emtc_contract.errors import SchemaError
 from emtc_contract.schema import FeatureSchema
 
-SCHEMAS: Mapping[str, FeatureSchema] = MappingProxyType({schema.name: schema for schema in (EDGE_V1,)})
+SCHEMAS: Mapping[str, FeatureSchema] = MappingProxyType(
+    {schema.name: schema for schema in (EDGE_V1, CICIOT2023_39, CICIOT2023_46)}
+)
 
 
 def get_schema(name: str) -> FeatureSchema:

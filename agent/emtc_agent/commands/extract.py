@@ -10,7 +10,7 @@ import click
 from emtc_agent.commands.options import allow_damaged, captures, device_networks, edge_config
 from emtc_agent.commands.progress import reading
 from emtc_agent.feature_files import CsvFeatureWriter, FeatureWriter
-from emtc_agent.features import open_extractor
+from emtc_agent.features import CaptureConfig, open_extractor
 from emtc_agent.pipeline import extract as extract_rows
 from emtc_agent.sources import CaptureSet
 from emtc_contract.errors import FeatureFileError
@@ -29,6 +29,12 @@ _WRITERS = "emtc_agent.feature_writers"
     "--schema", "schema_name", default="edge-v1", show_default=True, metavar="NAME", help=" | ".join(SCHEMAS)
 )
 @click.option("--window", type=click.IntRange(1, 255), metavar="N", help="Packets per window (CICIoT2023 schemas).")
+@click.option(
+    "--chunks/--no-chunks",
+    default=True,
+    show_default=True,
+    help="CICIoT2023 schemas: start anew every 10 MB, as they did.",
+)
 @device_networks
 @allow_damaged
 def extract(
@@ -36,6 +42,7 @@ def extract(
     output: Path,
     schema_name: str,
     window: int | None,
+    chunks: bool,
     device_networks: tuple[str, ...],
     allow_damaged: bool,
 ) -> None:
@@ -48,7 +55,8 @@ def extract(
     if window is not None:
         schema = resized(schema, window)
     writer = feature_writer(output, schema)
-    extractor = open_extractor(schema, edge_config(device_networks))
+    capture_config = CaptureConfig() if chunks else CaptureConfig(chunk_bytes=None)
+    extractor = open_extractor(schema, edge_config(device_networks), capture_config)
     rows = 0
     with CaptureSet(captures) as source, writer:
         for piece in extract_rows(reading(source), extractor, captures[0]):

@@ -20,7 +20,7 @@ _SEGMENT_BYTES = 8_192
 _SEARCH_BYTES = 1_600  # a full Ethernet frame and its record header
 _HOPS = 4
 _NEAR_S = 7 * 86_400
-_NEAR_HIGH = np.uint8((_NEAR_S >> 16) + 1)
+_NEAR_HIGH = (_NEAR_S >> 16) + 1
 _WORTH_BYTES = 256 * 1024
 _FEW_CHAINS = 8
 _STRIDE = 8
@@ -85,7 +85,8 @@ def _guess_starts(words: UInt32, octets: Bytes, end: int, byte_order: str) -> In
     shape, strides = (count, _SEARCH_BYTES + 1), (_SEGMENT_BYTES, 1)
     segments = np.lib.stride_tricks.as_strided(octets, shape, strides, writeable=False)
     top, high = (3, 2) if byte_order == "<" else (0, 1)  # the two highest bytes of the seconds
-    candidate = segments[:, high:] - (octets[high] - _NEAR_HIGH) <= 2 * _NEAR_HIGH
+    oldest = np.uint8((int(octets[high]) - _NEAR_HIGH) & 0xFF)
+    candidate = segments[:, high:] - oldest <= np.uint8(2 * _NEAR_HIGH)
     width = candidate.shape[1] - 1
     candidate = candidate[:, :width] & (segments[:, top : top + width] == octets[top])
     offset = candidate.argmax(axis=1)

@@ -7,13 +7,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from emtc_agent.packets import Int64, UInt32, UInt64
+from emtc_agent.packets import Int64, UInt16, UInt32, UInt64
 
 NOBODY = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 """Tag of what is to be left out."""
 
 _TAG_SHIFT = np.uint64(18)  # 46 bits of a hash tell values apart and leave room for a slot beside them
-_Array = TypeVar("_Array", UInt32, UInt64)
+_Array = TypeVar("_Array", UInt16, UInt32, UInt64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +58,19 @@ def runs(value: UInt64, starts: Int64, packets: Int64) -> Runs:
         starts: (W,) first record of each window.
         packets: (W,) records of each window.
     """
-    rows = _sorted_rows(value, starts, packets, NOBODY)
+    window, run, length = distinct_values(value, starts, packets, NOBODY)
+    return Runs(window, cut(run), length)
+
+
+def distinct_values(value: _Array, starts: Int64, packets: Int64, filler: np.generic) -> tuple[Int64, _Array, Int64]:
+    """(U,) window, value and number of each distinct value per window, but for ``filler``, the largest of all."""
+    rows = _sorted_rows(value, starts, packets, filler)
     begin = np.flatnonzero(_differs(rows))
     run = rows.reshape(-1)[begin]
     length = np.diff(begin, append=rows.size)
-    somebody = run != NOBODY
-    begin = begin[somebody]
-    return Runs(begin // rows.shape[1], cut(run[somebody]), length[somebody])
+    real = run != filler
+    begin = begin[real]
+    return begin // rows.shape[1], run[real], length[real]
 
 
 def distinct_ports(port: UInt32, starts: Int64, packets: Int64) -> Int64:
