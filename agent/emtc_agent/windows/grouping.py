@@ -32,7 +32,7 @@ class Groups:
     @property
     def last(self) -> Int64:
         """(G,) the last record of each slot."""
-        return self.order[np.append(self.start[1:], len(self.order)) - 1]
+        return self.order[self.start + self.count - 1]
 
 
 def group_by_slot(slot: Int64) -> Groups:

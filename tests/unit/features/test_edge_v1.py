@@ -58,3 +58,12 @@ def test_rows_do_not_depend_on_how_the_stream_is_cut(packets, cuts):
     assert identities(whole) == identities(cut)
     assert whole.features.tobytes() == cut.features.tobytes()
     assert whole.first_us.tolist() == cut.first_us.tolist()
+
+
+def test_packets_without_an_endpoint_are_counted_and_make_no_window():
+    extractor = EdgeExtractor()
+    unknown_linktype = 195
+    windows = extractor.push(batch_of([b"\x01" * 40] * 3, linktype=unknown_linktype))
+    assert len(windows) == len(extractor.finish()) == 0
+    assert extractor.stats.packets == extractor.stats.unattributed == 3
+    assert extractor.stats.other == {"unknown_linktype": 3}
