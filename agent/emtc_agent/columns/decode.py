@@ -10,7 +10,7 @@ from emtc_agent.columns.columns import L3, Columns, Mark, Other
 from emtc_agent.columns.link import ARP, IPV4, IPV6, Link, decode_link
 from emtc_agent.columns.network import Network, decode_arp, ipv4, ipv6
 from emtc_agent.columns.transport import ICMP, ICMPV6, IGMP, TCP, UDP, decode_transport
-from emtc_agent.columns.tunnel import Inner, find_inner
+from emtc_agent.columns.tunnel import find_inner
 from emtc_agent.packets import Bool, Bytes, Int64, PacketBatch
 
 Out = dict[str, np.ndarray]
@@ -109,10 +109,8 @@ def _ip(version: L3, decoder: _Decoder, data: Bytes, at: Int64, captured: Int64,
 
 def _tunnels(out: Out, data: Bytes) -> None:
     """Replace the columns of GTP-U packets by those of the packet inside."""
-    for version, decoder in ((4, ipv4), (6, ipv6)):
-        inner: Inner = find_inner(out, data, version)
-        if not len(inner.rows):
-            continue
+    for version, inner in find_inner(out, data).items():
+        decoder = ipv4 if version == L3.IPV4 else ipv6
         _put(out, inner.rows, _ip(L3(version), decoder, data, inner.at, inner.captured, inner.wire))
         out["marks"][inner.rows] |= np.uint8(Mark.TUNNEL)
         out["teid"][inner.rows] = inner.teid

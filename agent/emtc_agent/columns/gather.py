@@ -26,8 +26,9 @@ def headers(data: Bytes, at: Int64, available: Int64, layout: np.dtype[np.void])
     if len(data) < width:
         data = np.concatenate([data, np.zeros(width, np.uint8)])
     rows = np.ndarray((len(data) - width + 1,), f"V{width}", buffer=data, strides=(1,))
-    octets = rows[np.clip(at, 0, len(rows) - 1)].view(np.uint8).reshape(-1, width)
-    short = np.flatnonzero(available < width)
-    if len(short):
-        octets[short] *= np.arange(width) < available[short, None]
+    octets = rows[np.minimum(at, len(rows) - 1)].view(np.uint8).reshape(-1, width)
+    short = available < width
+    if short.any():
+        cut = np.flatnonzero(short)
+        octets[cut] *= np.arange(width) < available[cut, None]
     return octets.view(layout).reshape(-1)

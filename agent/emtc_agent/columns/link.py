@@ -9,10 +9,9 @@ import numpy as np
 
 from emtc_agent.columns.columns import Other
 from emtc_agent.columns.gather import headers
-from emtc_agent.packets import Bytes, Int64, PacketBatch, UInt8, UInt16, UInt64
+from emtc_agent.packets import Bool, Bytes, Int64, PacketBatch, UInt8, UInt16, UInt64
 
 IPV4, ARP, IPV6 = 0x0800, 0x0806, 0x86DD
-_TAGS = (0x8100, 0x88A8, 0x9100)
 _PPPOE_SESSION = 0x8864
 _MAX_TAGS = 3
 _NOT_ETHERTYPE = 0x0600  # smaller values are 802.3 lengths
@@ -107,7 +106,7 @@ def _skip_tags(batch: PacketBatch, link: Link) -> None:
     """Step over up to three VLAN tags and a PPPoE session header."""
     rest = np.flatnonzero(link.ether != IPV4)
     for _ in range(_MAX_TAGS):
-        tagged = rest[np.isin(link.ether[rest], _TAGS)] if len(rest) else rest
+        tagged = rest[_is_tag(link.ether[rest])]
         if not len(tagged):
             break
         at = link.at[tagged]
@@ -119,6 +118,10 @@ def _skip_tags(batch: PacketBatch, link: Link) -> None:
         at = link.at[session] + 6
         link.ether[session] = _ppp_type(batch.data, batch.start[session] + at, batch.cap_len[session] - at)
         link.at[session] = at + 2
+
+
+def _is_tag(ether: UInt16) -> Bool:
+    return (ether == 0x8100) | (ether == 0x88A8) | (ether == 0x9100)  # 802.1Q, 802.1ad and its forerunner
 
 
 _WORD = np.dtype([("type", ">u2")])

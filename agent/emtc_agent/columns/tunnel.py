@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emtc_agent.columns.columns import Mark
 from emtc_agent.columns.gather import headers
-from emtc_agent.packets import Bytes, Int64, UInt32
+from emtc_agent.columns.transport import UDP
+from emtc_agent.packets import Bool, Bytes, Int64, UInt32
 
 PORT = 2152
 _G_PDU = 255
@@ -16,7 +16,7 @@ _MAX_EXTENSIONS = 4
 _INNER_BYTES = {4: 20, 6: 40}
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Inner:
     """Packets with a readable IP packet inside.
 
@@ -45,14 +45,31 @@ _HEADER = np.dtype(
 _OCTET = np.dtype([("value", "u1")])
 
 
-def find_inner(out: dict[str, np.ndarray], data: Bytes, version: int) -> Inner:
-    """Find packets of an IP version inside the G-PDUs among decoded columns."""
+def find_inner(out: dict[str, np.ndarray], data: Bytes) -> dict[int, Inner]:
+    """The IP packets inside the G-PDUs among decoded columns, by IP version; empty where there are none."""
     ported = (out["src_port"] == PORT) | (out["dst_port"] == PORT)
-    rows = np.flatnonzero(ported & (out["proto"] == 17) & ((out["marks"] & Mark.TUNNEL) == 0))
+    if not ported.any():
+        return {}
+    rows = np.flatnonzero(ported & (out["proto"] == UDP))
     at = out["payload_at"][rows]
     captured = out["payload_cap"][rows].astype(np.int64)
     wire = out["payload_len"][rows].astype(np.int64)
     header = headers(data, at, captured, _HEADER)
+    size, is_pdu = _header_sizes(data, at, captured, header)
+    first = headers(data, at + size, captured - size, _OCTET)["value"]
+    found = {}
+    for version, least in _INNER_BYTES.items():
+        fits = np.flatnonzero(is_pdu & (first >> 4 == version) & (captured - size >= least))
+        if version == 4:
+            fits = fits[first[fits] & 15 >= 5]
+        teid = header["teid"][fits].astype(np.uint32)
+        if len(fits):
+            found[version] = Inner(rows[fits], (at + size)[fits], (captured - size)[fits], (wire - size)[fits], teid)
+    return found
+
+
+def _header_sizes(data: Bytes, at: Int64, captured: Int64, header: np.ndarray) -> tuple[Int64, Bool]:
+    """(K,) bytes of each GTP-U header with its extensions; (K,) whether it is that of a G-PDU."""
     flags = header["flags"]
     is_pdu = (flags >> 4 == 3) & (header["type"] == _G_PDU) & (captured >= 8)  # version 1, GTP (not prime)
     size = np.where(flags & 7 != 0, 12, 8)
@@ -66,10 +83,4 @@ def find_inner(out: dict[str, np.ndarray], data: Bytes, version: int) -> Inner:
         size = np.where(more, size + units * 4, size)
         last = headers(data, at + size - 1, captured - size + 1, _OCTET)["value"]
         following = np.where(more, last, following)
-    first = headers(data, at + size, captured - size, _OCTET)["value"]
-    fits = is_pdu & (following == 0) & (first >> 4 == version) & (captured - size >= _INNER_BYTES[version])
-    if version == 4:
-        fits &= first & 15 >= 5
-    return Inner(
-        rows[fits], (at + size)[fits], (captured - size)[fits], (wire - size)[fits], header["teid"][fits].astype("u4")
-    )
+    return size, is_pdu & (following == 0)

@@ -9,7 +9,7 @@ import numpy as np
 from emtc_agent.detector.bundle import Bundle
 from emtc_agent.detector.runtimes import Runtime
 from emtc_agent.packets import Bool, Float32, Float64, Int64
-from emtc_agent.windows.arrays import is_first, ranks
+from emtc_agent.windows.arrays import is_first, lengths, ranks
 from emtc_agent.windows.windows import Windows
 
 SECOND_US = 1_000_000
@@ -74,7 +74,7 @@ class Scorer:
         order = np.lexsort((np.arange(len(slot)), second, slot))
         sorted_slot, sorted_second = slot[order], second[order]
         start = np.flatnonzero(is_first(sorted_slot) | is_first(sorted_second))
-        count = np.diff(start, append=len(slot))
+        count = lengths(start, len(slot))
         run_slot, run_second = sorted_slot[start], sorted_second[start]
         used = np.where(self._second[run_slot] == run_second, self._used[run_slot], 0)
         within = np.empty(len(slot), bool)

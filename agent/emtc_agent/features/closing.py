@@ -8,7 +8,7 @@ import numpy as np
 
 from emtc_agent.features.edge_v1 import edge_features
 from emtc_agent.packets import Bool, Float64, Int64, UInt8, UInt64
-from emtc_agent.windows.arrays import ranks
+from emtc_agent.windows.arrays import lengths, ranks
 from emtc_agent.windows.endpoints import EndpointTable
 from emtc_agent.windows.peers import PeerMemory
 from emtc_agent.windows.pool import View
@@ -60,7 +60,7 @@ class WindowMaker:
     def make(self, closed: ClosedSet, endpoints: EndpointTable) -> Windows:
         """Features and identity of closed windows, in the order in which they closed."""
         records, start = closed.records, closed.start
-        packets = np.diff(start, append=len(records))
+        packets = lengths(start, len(records))
         remote = records.column("remote")
         remotes = runs(remote, start, packets)
         services = runs(records.column("remote_service"), start, packets)
@@ -180,5 +180,5 @@ def select(start: Int64, records: int, chosen: Bool) -> tuple[Int64, Int64]:
         records: Number of records.
         chosen: (W,) which windows.
     """
-    count = np.diff(start, append=records)[chosen]
+    count = lengths(start, records)[chosen]
     return np.repeat(start[chosen], count) + ranks(count), count

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from emtc_agent.packets import Float64, Int32, Int64, UInt8, UInt64
+from emtc_agent.windows.arrays import lengths
 from emtc_agent.windows.pool import View
 from emtc_agent.windows.runs import Runs, distinct_ports
 from emtc_agent.windows.traits import BIT, count, has
@@ -45,21 +46,16 @@ def edge_features(
         (W, len(EDGE_V1.features)) float64.
     """
     windows = len(starts)
-    packets = np.diff(starts, append=len(records))
+    packets = lengths(starts, len(records))
     window = np.repeat(np.arange(windows), packets)
     traits = records.column("traits")
     counts = count(traits, starts)
 
-    def share(name: str) -> Float64:
-        return counts[:, BIT[name]] / packets
-
     columns: dict[str, Float64 | Int64] = {
         "packets": packets,
-        "up_packet_share": share("up"),
         **_sizes(records.column("size"), traits, starts, packets, counts[:, BIT["up"]].astype(np.int64)),
         **_timing(clock_us, starts, packets),
-        **{f"{name}_share": share(name) for name in _SHARES},
-        "rst_share": share("rst_out"),
+        **dict(zip(_SHARES, (counts[:, _SHARE_BITS] / packets[:, None]).T, strict=True)),
         "syn_unanswered_share": _unanswered(counts) / packets,
         "remotes": remotes.distinct(windows),
         "top_remote_share": remotes.most(windows)[0] / packets,
@@ -73,20 +69,22 @@ def edge_features(
     return np.column_stack([columns[name] for name in EDGE_V1.columns]).astype(np.float64)
 
 
-_SHARES = (
-    *("udp", "icmp", "arp", "other", "fragment", "malformed", "unreachable"),
-    *("syn", "fin", "rst_in", "odd_flags", "login"),
-    *SERVICES,
-    "dns_nxdomain",
-    "dns_txt",
-    "mqtt_connect",
-    "mqtt_refused",
-    "mqtt_subscribe",
-    "mqtt_malformed",
-    "tls_alert",
-    "modbus_write",
-    "coap_error",
-)
+_SHARED_TRAITS = {
+    "up_packet_share": "up",
+    "rst_share": "rst_out",
+    **{
+        f"{name}_share": name
+        for name in (
+            *("udp", "icmp", "arp", "other", "fragment", "malformed", "unreachable"),
+            *("syn", "fin", "rst_in", "odd_flags", "login"),
+            *SERVICES,
+            *("dns_nxdomain", "dns_txt", "mqtt_connect", "mqtt_refused", "mqtt_subscribe", "mqtt_malformed"),
+            *("tls_alert", "modbus_write", "coap_error"),
+        )
+    },
+}
+_SHARES = tuple(_SHARED_TRAITS)
+_SHARE_BITS = [BIT[trait] for trait in _SHARED_TRAITS.values()]
 
 
 def _unanswered(counts: UInt8) -> Int64:

@@ -1,4 +1,4 @@
-"""Two array idioms that grouping needs everywhere."""
+"""Array idioms that grouping needs everywhere."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ def is_first(sorted_values: Int64 | UInt64) -> Bool:
     first = np.ones(len(sorted_values), bool)
     first[1:] = sorted_values[1:] != sorted_values[:-1]
     return first
+
+
+def lengths(start: Int64, total: int) -> Int64:
+    """(G,) sizes of the consecutive groups that begin at ``start`` (G,) among ``total`` elements."""
+    end = np.empty_like(start)
+    end[:-1] = start[1:]
+    end[-1:] = total
+    return end - start
 
 
 def ranks(count: Int64) -> Int64:

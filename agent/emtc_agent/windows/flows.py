@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emtc_agent.packets import Bool, Int64, UInt64
-from emtc_agent.windows.arrays import is_first, ranks
+from emtc_agent.windows.arrays import is_first, lengths, ranks
 from emtc_agent.windows.sets import SPILLED, WAYS, BoundedSets, first_in_time
 
 _LOW_BITS = 16
@@ -72,7 +72,7 @@ class FlowTable:
         order = _order_of(place)
         place, times = place[order], ts_us[order]
         start = np.flatnonzero(is_first(place))
-        length = np.diff(start, append=len(place))
+        length = lengths(start, len(place))
         kept = place[start] < self._capacity
         at = place[start[kept]]
         found = Totals(

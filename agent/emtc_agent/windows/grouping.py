@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emtc_agent.packets import Int64
-from emtc_agent.windows.arrays import is_first
+from emtc_agent.windows.arrays import is_first, lengths
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Groups:
     @property
     def count(self) -> Int64:
         """(G,) records of each slot."""
-        return np.diff(self.start, append=len(self.order))
+        return lengths(self.start, len(self.order))
 
     @property
     def last(self) -> Int64:

@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from emtc_agent.packets import Int64, UInt16, UInt32, UInt64
+from emtc_agent.windows.arrays import lengths
 
 NOBODY = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 """Tag of what is to be left out."""
@@ -67,7 +68,7 @@ def distinct_values(value: _Array, starts: Int64, packets: Int64, filler: np.gen
     rows = _sorted_rows(value, starts, packets, filler)
     begin = np.flatnonzero(_differs(rows))
     run = rows.reshape(-1)[begin]
-    length = np.diff(begin, append=rows.size)
+    length = lengths(begin, rows.size)
     real = run != filler
     begin = begin[real]
     return begin // rows.shape[1], run[real], length[real]

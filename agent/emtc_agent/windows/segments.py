@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from emtc_agent.packets import Int64
+from emtc_agent.windows.arrays import lengths
 
 _FEW_GROUPS = 4
 """Below this, walking the remaining windows one by one costs less than further array rounds."""
@@ -43,7 +44,7 @@ def _rising_key(clock_us: Int64, group_start: Int64, window_us: int) -> Int64:
     group_end = np.append(group_start[1:], len(clock_us)) - 1
     span = clock_us[group_end] - clock_us[group_start] + window_us
     shift = np.cumsum(span) - span - clock_us[group_start]
-    return clock_us + np.repeat(shift, np.diff(group_start, append=len(clock_us)))
+    return clock_us + np.repeat(shift, lengths(group_start, len(clock_us)))
 
 
 def _walk(key: Int64, packets: int, window_us: int) -> Int64:
