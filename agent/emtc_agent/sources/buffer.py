@@ -10,7 +10,7 @@ import numpy as np
 
 from emtc_agent.packets import GUARD_BYTES
 
-BUFFER_BYTES = 6 << 20
+BUFFER_BYTES = 3 << 20
 
 
 class ReadBuffer:

@@ -18,7 +18,7 @@ from emtc_agent.sources.reader import CaptureReader, OpenFile
 from emtc_contract.errors import CaptureError
 
 STDIN = "-"
-BATCH_PACKETS = 32_768
+BATCH_PACKETS = 16_384
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
