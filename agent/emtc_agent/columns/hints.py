@@ -51,6 +51,7 @@ class Hints:
 _DNS, _MQTT, _COAP, _MODBUS = 1, 2, 4, 8
 _OVER_TCP, _OVER_UDP = np.uint8(_DNS | _MQTT | _MODBUS), np.uint8(_DNS | _COAP)
 _MODBUS_PORT = 502
+_WRITES = np.isin(np.arange(256), (5, 6, 15, 16, 22, 23))  # Modbus function codes
 _SPOKEN_ON = np.zeros(65536, np.uint8)
 _SPOKEN_ON[[53, 1883, 5683, _MODBUS_PORT]] = _DNS, _MQTT, _COAP, _MODBUS
 _TCP = 6
@@ -185,7 +186,7 @@ def _read_modbus(batch: PacketBatch, columns: Columns, rows: Int64, hints: Hints
     is_modbus = (first[:, 2] == 0) & (first[:, 3] == 0) & (columns.payload_cap[rows] >= 8)
     function = first[:, 7]
     request, answer = columns.dst_port[rows] == _MODBUS_PORT, columns.src_port[rows] == _MODBUS_PORT
-    _flag(hints, rows, is_modbus & request & np.isin(function, (5, 6, 15, 16, 22, 23)), Hint.MODBUS_WRITE)
+    _flag(hints, rows, is_modbus & request & _WRITES[function], Hint.MODBUS_WRITE)
     _flag(hints, rows, is_modbus & answer & (function >= 0x80), Hint.MODBUS_EXCEPTION)
 
 

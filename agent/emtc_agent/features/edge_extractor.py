@@ -29,7 +29,7 @@ from emtc_agent.windows.windows import ExtractorStats, Windows, empty_windows, j
 from emtc_contract.edge_v1 import EDGE_V1
 from emtc_contract.schema import FeatureSchema
 
-MAX_BATCH = 65_536
+MAX_BATCH = 16_384
 SWEEP_PACKETS = 4_096
 
 
@@ -74,7 +74,7 @@ class EdgeExtractor:
         self._hash = KeyedHash(self.config.hash_key)
         slots = self.config.max_endpoints + 1
         self._endpoints = EndpointTable(self.config.max_endpoints)
-        self._open = OpenWindows(slots, self.schema.window.packets)
+        self._open = OpenWindows(slots, self.schema.window.packets, 2 * MAX_BATCH)
         self._quiet_since_us = np.zeros(slots, np.int64)  # stream time of the last packet before the open window
         self._maker = WindowMaker(slots, self.config.peers_per_endpoint, int(self.config.novelty_after_s * 1e6))
         self._window_us = int((self.schema.window.seconds or 0) * 1e6)
@@ -98,7 +98,8 @@ class EdgeExtractor:
         begin = 0
         for at in range(-self._position % SWEEP_PACKETS, len(batch), SWEEP_PACKETS):
             due = clock_us[at] - self._swept_us >= self.config.sweep_every_s * 1e6
-            if at > begin and (due or at - begin > MAX_BATCH - SWEEP_PACKETS):
+            is_full = len(batch) - begin > MAX_BATCH and at - begin > MAX_BATCH - SWEEP_PACKETS
+            if at > begin and (due or is_full):
                 yield batch.slice(begin, at), clock_us[begin:at]
                 begin = at
             if due:

@@ -19,7 +19,6 @@ MIN_DURATION_US = 1_000
 BURST_GAP_US = 1_000
 MAX_IDLE_US = 600_000_000
 _NO_MIN = 1 << 30
-_NO_PORT = np.uint32(0xFFFF_FFFF)
 
 
 def edge_features(
@@ -66,7 +65,8 @@ def edge_features(
         **_dns(records, traits, window, counts, packets),
         "idle_before_s": np.minimum(idle_us, MAX_IDLE_US) / 1e6,
     }
-    return np.column_stack([columns[name] for name in EDGE_V1.columns]).astype(np.float64)
+    by_column = np.concatenate([columns[name] for name in EDGE_V1.columns], dtype=np.float64)
+    return np.ascontiguousarray(by_column.reshape(-1, windows).T)
 
 
 _SHARED_TRAITS = {
@@ -144,7 +144,7 @@ def _ports(records: View, traits: UInt64, starts: Int64, packets: Int64) -> dict
     """Distinct ports on either side."""
     ported = has(traits, "ported")
     return {
-        name: distinct_ports(np.where(ported, records.column(column), _NO_PORT), starts, packets)
+        name: distinct_ports(records.column(column), ported, starts, packets)
         for name, column in (("remote_ports", "remote_port"), ("local_ports", "local_port"))
     }
 

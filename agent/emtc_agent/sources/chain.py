@@ -16,7 +16,8 @@ from emtc_agent.packets import Bool, Bytes, Int64, UInt32
 
 HEADER_BYTES = 16
 MAX_CAPTURED = 262_144
-_SEGMENT_BYTES = 8_192
+_SEGMENT_BYTES = 4_096
+_FIRST_SEARCH_BYTES = 256
 _SEARCH_BYTES = 1_600  # a full Ethernet frame and its record header
 _HOPS = 4
 _NEAR_S = 7 * 86_400
@@ -82,17 +83,23 @@ def walk(octets: Bytes, begin: int, end: int, byte_order: str) -> Chain:
 def _guess_starts(words: UInt32, octets: Bytes, end: int, byte_order: str) -> Int64:
     """One plausible record start in each segment that has one; the first is 0."""
     count = (end - _SEARCH_BYTES - HEADER_BYTES) // _SEGMENT_BYTES
-    shape, strides = (count, _SEARCH_BYTES + 1), (_SEGMENT_BYTES, 1)
-    segments = np.lib.stride_tricks.as_strided(octets, shape, strides, writeable=False)
-    top, high = (3, 2) if byte_order == "<" else (0, 1)  # the two highest bytes of the seconds
-    oldest = np.uint8((int(octets[high]) - _NEAR_HIGH) & 0xFF)
-    candidate = segments[:, high:] - oldest <= np.uint8(2 * _NEAR_HIGH)
-    width = candidate.shape[1] - 1
-    candidate = candidate[:, :width] & (segments[:, top : top + width] == octets[top])
-    offset = candidate.argmax(axis=1)
-    at = (np.arange(count) * _SEGMENT_BYTES + offset)[1:]
-    at = at[candidate[np.arange(count), offset][1:]]
+    begin = np.arange(1, count) * _SEGMENT_BYTES
+    offset = _first_plausible(octets, begin, _FIRST_SEARCH_BYTES, byte_order)
+    rest = np.flatnonzero(offset < 0)
+    offset[rest] = _first_plausible(octets, begin[rest], _SEARCH_BYTES, byte_order)
+    at = (begin + offset)[offset >= 0]
     return np.concatenate([[0], at[_holds(words, at, end)]])
+
+
+def _first_plausible(octets: Bytes, begin: Int64, width: int, byte_order: str) -> Int64:
+    """Offset from each of ``begin`` (K,), less than ``width``, whose seconds are near the first record's; or -1."""
+    top, high = (3, 2) if byte_order == "<" else (0, 1)  # the two highest bytes of the seconds
+    rows = np.lib.stride_tricks.sliding_window_view(octets, width + HEADER_BYTES)[begin]
+    oldest = np.uint8((int(octets[high]) - _NEAR_HIGH) & 0xFF)
+    candidate = rows[:, high : high + width] - oldest <= np.uint8(2 * _NEAR_HIGH)
+    candidate &= rows[:, top : top + width] == octets[top]
+    offset = candidate.argmax(axis=1)
+    return np.where(candidate[np.arange(len(begin)), offset], offset, -1)
 
 
 def _holds(words: UInt32, at: Int64, end: int) -> Bool:

@@ -61,13 +61,16 @@ def attribute(columns: Columns, networks: DeviceNetworks) -> Records:
     """Find the endpoints of each packet of a batch."""
     from_device, to_device, by_mac = _device_sides(columns, networks)
     packet, up = _pairs(from_device, to_device)
-    mac_known = by_mac[packet]
-    mac = np.where(up, columns.src_mac[packet], columns.dst_mac[packet])
-    hi = np.where(up, columns.src_hi[packet], columns.dst_hi[packet])
-    lo = np.where(up, columns.src_lo[packet], columns.dst_lo[packet])
-    kind = np.where(mac_known, np.uint8(EndpointKind.MAC), np.uint8(EndpointKind.IP))
-    kind[(columns.marks[packet] & Mark.TUNNEL) != 0] = EndpointKind.TEID
-    return Records(packet, up, kind, np.where(mac_known, np.uint64(0), hi), np.where(mac_known, mac, lo))
+    kind = np.full(len(up), EndpointKind.MAC, np.uint8)
+    id_hi = np.zeros(len(up), np.uint64)
+    id_lo = np.where(up, columns.src_mac[packet], columns.dst_mac[packet])
+    by_ip = ~by_mac[packet]
+    if by_ip.any():
+        tunnel = (columns.marks[packet] & Mark.TUNNEL) != 0
+        kind[by_ip] = np.where(tunnel, np.uint8(EndpointKind.TEID), np.uint8(EndpointKind.IP))[by_ip]
+        id_hi[by_ip] = np.where(up, columns.src_hi[packet], columns.dst_hi[packet])[by_ip]
+        id_lo[by_ip] = np.where(up, columns.src_lo[packet], columns.dst_lo[packet])[by_ip]
+    return Records(packet, up, kind, id_hi, id_lo)
 
 
 def _pairs(from_device: Bool, to_device: Bool) -> tuple[Rows, Bool]:

@@ -35,7 +35,8 @@ class DeviceNetworks:
 
     def __init__(self, networks: Sequence[str] = PRIVATE) -> None:
         self.names = tuple(networks)
-        self._v4: list[tuple[np.uint32, np.uint32]] = []
+        self._wide_v4 = np.zeros(65536, bool)  # by the upper 16 bits of the address
+        self._narrow_v4: list[tuple[np.uint32, np.uint32]] = []
         self._v6: list[tuple[np.uint64, np.uint64]] = []
         for text in networks:
             self._add(text)
@@ -45,8 +46,10 @@ class DeviceNetworks:
             network = ipaddress.ip_network(text)
         except ValueError as error:
             raise InputError(f"device network {text!r}: {error}") from None
-        if network.version == 4:
-            self._v4.append((np.uint32(int(network.netmask)), np.uint32(int(network.network_address))))
+        if network.version == 4 and network.prefixlen <= 16:
+            self._wide_v4[int(network.network_address) >> 16 : (int(network.broadcast_address) >> 16) + 1] = True
+        elif network.version == 4:
+            self._narrow_v4.append((np.uint32(int(network.netmask)), np.uint32(int(network.network_address))))
         elif network.prefixlen > 64:
             raise InputError(f"device network {text!r}: IPv6 prefixes of at most 64 bits")
         else:
@@ -57,8 +60,8 @@ class DeviceNetworks:
         """(N,) whether each address lies in one of the networks."""
         is_v4 = (hi == 0) & (lo >> _WORD == _MAPPED)
         low_word = lo.astype(np.uint32)
-        inside = np.zeros(len(lo), bool)
-        for mask, base in self._v4:
+        inside = self._wide_v4[low_word >> np.uint32(16)]
+        for mask, base in self._narrow_v4:
             inside |= (low_word & mask) == base
         inside &= is_v4
         if not is_v4.all():

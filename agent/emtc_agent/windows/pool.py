@@ -57,6 +57,8 @@ class Pool:
         return len(self.order)
 
 
+_ENOUGH = 65_536
+"""Records up to which the pool fills before open ones are moved; more memory would only make it touch more."""
 NAMES = tuple(field.name for field in fields(Pool))
 _DTYPES: dict[str, type] = {
     **dict.fromkeys(("clock_us", "ts_us", "order"), np.int64),
@@ -75,50 +77,50 @@ def blank(size: int) -> Pool:
 
 
 class View:
-    """Some records out of two pools, gathered column by column when asked for.
+    """Some records of a pool, gathered column by column when asked for.
 
     Args:
-        kept: Records of earlier batches.
-        new: Records of this batch.
-        index: (R,) which records: positions in ``kept``, then, from ``len(kept)`` on, positions in ``new``.
+        pool: All records.
+        index: (R,) which of them.
     """
 
-    def __init__(self, kept: Pool, new: Pool, index: Int64) -> None:
+    def __init__(self, pool: Pool, index: Int64) -> None:
         self.index = index
-        self._kept, self._new = kept, new
-        self._old = np.flatnonzero(index < len(kept))
-        self._old_index = index[self._old]
-        self._new_index = index - len(kept)
+        self._pool = pool
 
     def __len__(self) -> int:
         return len(self.index)
 
     def at(self, where: Int64) -> View:
         """The records at these positions of this view."""
-        return View(self._kept, self._new, self.index[where])
+        return View(self._pool, self.index[where])
 
     def column(self, name: str) -> Any:
         """(R,) a column of ``Pool``; a fresh array."""
-        kept = getattr(self._kept, name)
-        if len(self._old) == len(self.index):
-            return kept[self._old_index]
-        column = getattr(self._new, name).take(self._new_index, mode="clip")
-        column[self._old] = kept[self._old_index]
-        return column
+        return getattr(self._pool, name).take(self.index)
 
 
 class OpenWindows:
-    """The records of windows that are not closed yet: at most ``packets`` per slot.
+    """The records of windows that are not closed yet: at most ``packets - 1`` per slot.
+
+    New records are appended to a pool of fixed size, where those of open windows stay. Only now and then the
+    open ones move to its front, so a record is copied a few times at most, however small the batches.
+
+    Args:
+        slots: Endpoint slots.
+        packets: Packets of a full window.
+        most_new: Most records that are merged at once.
 
     Attributes:
         count: (slots,) open records of each slot.
-        store: The records of slot s, in order of time, begin at ``s * packets``.
     """
 
-    def __init__(self, slots: int, packets: int) -> None:
+    def __init__(self, slots: int, packets: int, most_new: int) -> None:
         self.count = np.zeros(slots, np.int64)
-        self.store = blank(slots * packets)
         self._packets = packets
+        self._where = np.zeros(slots * packets, np.int64)  # slot s: in order of time, from ``s * packets`` on
+        self._pool = blank(slots * (packets - 1) + most_new)
+        self._fill = 0
 
     def merge(self, slots: Int64, new: Pool, order: Int64, count: Int64) -> tuple[View, Int64]:
         """Slot by slot, the open records followed by new ones.
@@ -132,26 +134,44 @@ class OpenWindows:
         Returns:
             The records, and (G,) where each slot's begin.
         """
+        base = self._append(new)
         open_count = self.count[slots]
         total = open_count + count
         start = np.cumsum(total) - total
         index = np.empty(int(total.sum()), np.int64)
-        index[np.repeat(start, open_count) + ranks(open_count)] = self._positions(slots, open_count)
-        index[np.repeat(start + open_count, count) + ranks(count)] = order + len(self.store)
-        return View(self.store, new, index), start
+        index[np.repeat(start, open_count) + ranks(open_count)] = self._where[self._positions(slots, open_count)]
+        index[np.repeat(start + open_count, count) + ranks(count)] = order + base
+        return View(self._pool, index), start
 
     def keep(self, slots: Int64, count: Int64, records: View) -> None:
-        """Keep records (slot by slot, ``count`` of each) for the windows that stay open."""
-        where = self._positions(slots, count)
-        moved = np.flatnonzero(records.index != where)  # the others lie there already
-        where, records = where[moved], records.at(moved)
-        for name in NAMES:
-            getattr(self.store, name)[where] = records.column(name)
+        """Keep records (slot by slot, ``count`` of each) of the last ``merge`` for the windows that stay open."""
+        self._where[self._positions(slots, count)] = records.index
         self.count[slots] = count
+
+    def _append(self, new: Pool) -> int:
+        """Put records behind the others; returns where."""
+        if self._fill + len(new) > _ENOUGH:
+            self._compact()
+        base = self._fill
+        self._fill += len(new)
+        for name in NAMES:
+            getattr(self._pool, name)[base : self._fill] = getattr(new, name)
+        return base
+
+    def _compact(self) -> None:
+        """Move the open records to the front of the pool."""
+        slots = np.flatnonzero(self.count)
+        positions = self._positions(slots, self.count[slots])
+        index = self._where[positions]
+        self._fill = len(index)
+        for name in NAMES:
+            column = getattr(self._pool, name)
+            column[: self._fill] = column[index]
+        self._where[positions] = np.arange(self._fill)
 
     def _positions(self, slots: Int64, count: Int64) -> Int64:
         return np.repeat(slots * self._packets, count) + ranks(count)
 
     def first_clock(self, slots: Int64) -> Int64:
         """Stream time of the first open record of slots that have one."""
-        return self.store.clock_us[slots * self._packets]
+        return self._pool.clock_us[self._where[slots * self._packets]]

@@ -7,14 +7,14 @@ from typing import TypeVar
 
 import numpy as np
 
-from emtc_agent.packets import Int64, UInt16, UInt32, UInt64
+from emtc_agent.packets import Bool, Int64, UInt16, UInt64
 from emtc_agent.windows.arrays import lengths
 
 NOBODY = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 """Tag of what is to be left out."""
 
 _TAG_SHIFT = np.uint64(18)  # 46 bits of a hash tell values apart and leave room for a slot beside them
-_Array = TypeVar("_Array", UInt16, UInt32, UInt64)
+_Array = TypeVar("_Array", UInt16, UInt64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +74,14 @@ def distinct_values(value: _Array, starts: Int64, packets: Int64, filler: np.gen
     return begin // rows.shape[1], run[real], length[real]
 
 
-def distinct_ports(port: UInt32, starts: Int64, packets: Int64) -> Int64:
-    """(W,) distinct ports per window; values beyond 65,535 stand for no port. Arguments as for ``runs``."""
-    rows = _sorted_rows(port, starts, packets, np.uint32(0xFFFF_FFFF))
-    return np.count_nonzero(_differs(rows) & (rows <= 0xFFFF), axis=1)
+def distinct_ports(port: UInt16, ported: Bool, starts: Int64, packets: Int64) -> Int64:
+    """(W,) distinct ports per window of the records that have one, (R,) ``ported``; the others' is 0."""
+    rows = _sorted_rows(port, starts, packets, np.uint16(0))
+    distinct = np.count_nonzero(_differs(rows) & (rows != 0), axis=1)
+    port_0 = np.flatnonzero((port == 0) & ported)
+    if len(port_0):
+        distinct[np.unique(np.searchsorted(starts, port_0, side="right") - 1)] += 1
+    return distinct
 
 
 def _sorted_rows(value: _Array, starts: Int64, packets: Int64, filler: np.generic) -> _Array:

@@ -47,19 +47,21 @@ class BoundedSets:
         Returns:
             Place of each tag, ``SPILLED`` where its row was full.
         """
-        by_row = np.argsort(row, kind="stable")
-        rows = row[by_row]
-        rank = np.arange(len(rows)) - _run_starts(rows)
-        free = self.tags[rows] == 0
-        free_first = np.argsort(~free, axis=1, kind="stable")
-        fits = rank < free.sum(axis=1)
-        way = free_first[np.arange(len(rows)), np.minimum(rank, WAYS - 1)]
-        place = np.where(fits, rows * WAYS + way, SPILLED)
-        self.tags.reshape(-1)[place[fits]] = tag[by_row][fits]
-        self._is_full[rows] = self.tags[rows].all(axis=1)
-        placed = np.empty_like(place)
-        placed[by_row] = place
-        return placed
+        place = np.full(len(row), SPILLED)
+        waiting = np.argsort(row, kind="stable")
+        while len(waiting):  # each round, the first one waiting for each row takes its next free place
+            rows = row[waiting]
+            is_next = is_first(rows)
+            served, rows = waiting[is_next], rows[is_next]
+            free = self.tags[rows] == 0
+            way = free.argmax(axis=1)
+            fits = free[np.arange(len(rows)), way]
+            place[served[fits]] = rows[fits] * WAYS + way[fits]
+            self.tags.reshape(-1)[place[served[fits]]] = tag[served[fits]]
+            self._is_full[rows] = np.count_nonzero(free, axis=1) <= 1
+            waiting = waiting[~is_next]
+            waiting = waiting[self.has_room(row[waiting])]
+        return place
 
     def release(self, gone: Bool) -> None:
         """Free the places marked in ``gone`` (groups, WAYS)."""
@@ -77,9 +79,3 @@ def first_in_time(key: UInt64) -> Int64:
     _, first = np.unique(key, return_index=True)
     first.sort()
     return first
-
-
-def _run_starts(sorted_values: Int64) -> Int64:
-    """For each element of a sorted array, the index where its run of equal values begins."""
-    index = np.arange(len(sorted_values))
-    return np.maximum.accumulate(np.where(is_first(sorted_values), index, 0))
