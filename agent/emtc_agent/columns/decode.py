@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from emtc_agent.columns.columns import L3, Columns, Mark, Other
@@ -11,12 +9,12 @@ from emtc_agent.columns.link import ARP, IPV4, IPV6, Link, decode_link
 from emtc_agent.columns.network import Network, decode_arp, ipv4, ipv6
 from emtc_agent.columns.transport import ICMP, ICMPV6, IGMP, TCP, UDP, decode_transport
 from emtc_agent.columns.tunnel import find_inner
-from emtc_agent.packets import Bool, Bytes, Int64, PacketBatch
+from emtc_agent.packets import Bytes, Int64, PacketBatch, UInt16
 
 Out = dict[str, np.ndarray]
 _BY_PROTOCOL = np.full(256, Other.OTHER_PROTOCOL, np.uint8)
 _BY_PROTOCOL[[TCP, UDP, ICMP, ICMPV6, IGMP]] = Other.DECODED
-_NETWORK = ("proto", "ttl", "src_hi", "src_lo", "dst_hi", "dst_lo")
+_NETWORK = ("l3", "proto", "ttl", "src_hi", "src_lo", "dst_hi", "dst_lo")
 _TRANSPORT = ("src_port", "dst_port", "tcp_flags", "op", "payload_at", "payload_len", "payload_cap")
 _DTYPES = {
     **dict.fromkeys(("ts_us", "payload_at"), np.int64),
@@ -27,7 +25,6 @@ _DTYPES = {
     "teid": np.uint32,
 }
 _MAX_LENGTH = (1 << 31) - 1
-_Decoder = Callable[[Bytes, Int64, Int64, Int64], Network]
 
 
 def decode(batch: PacketBatch) -> Columns:
@@ -35,82 +32,63 @@ def decode(batch: PacketBatch) -> Columns:
     link = decode_link(batch)
     at = batch.start + link.at
     captured, wire = batch.cap_len - link.at, batch.wire_len - link.at
-    is_ipv4 = link.ether == IPV4
-    out = _mostly_ipv4(batch.data, is_ipv4, at, captured, wire)
-    if not is_ipv4.all():
-        _others(out, link, batch.data, at, captured, wire)
-    bad = (out["l3"] == L3.OTHER) & is_ipv4
-    if bad.any():
-        out["net_len"][bad] = np.clip(wire[bad], 0, _MAX_LENGTH)
+    out = _ip_columns(batch.data, _network(batch.data, link.ether, at, captured, wire))
+    out["arp_mac"], out["teid"] = np.zeros(len(batch), np.uint64), np.zeros(len(batch), np.uint32)
+    if (link.ether != IPV4).any():
+        _not_ip(out, link, batch.data, at, captured, wire)
     _tunnels(out, batch.data)
     out["ts_us"], out["src_mac"], out["dst_mac"] = batch.ts_us, link.src_mac, link.dst_mac
     return Columns(**{name: out[name] for name in _DTYPES})
 
 
-def _mostly_ipv4(data: Bytes, is_ipv4: Bool, at: Int64, captured: Int64, wire: Int64) -> Out:
-    """Columns with the IPv4 packets decoded and the others blank, by the shorter way."""
-    number = np.count_nonzero(is_ipv4)
-    if 2 * number >= len(is_ipv4):
-        out = _ip(L3.IPV4, ipv4, data, at, captured, wire)
-        others = np.flatnonzero(~is_ipv4)
-        for column in out.values() if len(others) else ():
-            column[others] = 0
-        out |= {name: np.zeros(len(is_ipv4), _DTYPES[name]) for name in _DTYPES if name not in out}
-        return out
-    out = {name: np.zeros(len(is_ipv4), dtype) for name, dtype in _DTYPES.items()}
-    if number:
-        rows = np.flatnonzero(is_ipv4)
-        _put(out, rows, _ip(L3.IPV4, ipv4, data, at[rows], captured[rows], wire[rows]))
-    return out
+def _network(data: Bytes, ether: UInt16, at: Int64, captured: Int64, wire: Int64) -> Network:
+    """IP headers of all packets; not good where there is none."""
+    network = ipv4(data, at, captured, wire)  # most are IPv4: cheaper than picking them
+    others = np.flatnonzero(ether != IPV4)
+    if len(others):
+        network.good[others] = False
+        network.marks[others] = 0
+        network.net_len[others] = wire[others]
+        rows = others[ether[others] == IPV6]
+        if len(rows):
+            network.put(rows, ipv6(data, at[rows], captured[rows], wire[rows]))
+    return network
 
 
-def _others(out: Out, link: Link, data: Bytes, at: Int64, captured: Int64, wire: Int64) -> None:
-    """Decode IPv6 and ARP packets; say of the rest why not."""
-    rows = np.flatnonzero(link.ether == IPV6)
-    if len(rows):
-        _put(out, rows, _ip(L3.IPV6, ipv6, data, at[rows], captured[rows], wire[rows]))
-    rows = np.flatnonzero(link.ether == ARP)
-    if len(rows):
-        decode_arp(out, rows, data, at[rows], captured[rows], wire[rows])
-    rest = np.flatnonzero((out["l3"] == L3.OTHER) & (out["reason"] == Other.DECODED))
-    out["reason"][rest] = np.where(link.reason[rest] == Other.DECODED, np.uint8(Other.NOT_IP), link.reason[rest])
-    rest = np.flatnonzero(out["l3"] == L3.OTHER)
-    out["net_len"][rest] = np.clip(wire[rest], 0, _MAX_LENGTH)
-
-
-def _put(out: Out, rows: Int64, part: Out) -> None:
-    for name, column in part.items():
-        out[name][rows] = column
-
-
-def _ip(version: L3, decoder: _Decoder, data: Bytes, at: Int64, captured: Int64, wire: Int64) -> Out:
-    """Columns of IP packets; those whose IP header is bad have ``L3.OTHER`` and no addresses."""
-    network = decoder(data, at, captured, wire)
+def _ip_columns(data: Bytes, network: Network) -> Out:
+    """Columns of IP packets; those whose IP header is not good have ``L3.OTHER`` and no addresses."""
     transport = decode_transport(data, network)
     reason = _BY_PROTOCOL[network.proto]
     marks = network.marks | transport.marks
     if (marks & Mark.MALFORMED).any():
         reason[(transport.marks & Mark.MALFORMED) != 0] = Other.BAD_TRANSPORT
-    out: Out = {
-        "marks": marks,
-        "reason": reason,
-        "l3": np.full(len(at), version, np.uint8),
-        "net_len": np.clip(network.net_len, 0, _MAX_LENGTH).astype(np.int32),
-    }
+    net_len = np.clip(network.net_len, 0, _MAX_LENGTH).astype(np.int32)
+    out: Out = {"marks": marks, "reason": reason, "net_len": net_len}
     out |= {name: getattr(transport, name).astype(_DTYPES[name]) for name in _TRANSPORT}
     out |= {name: getattr(network, name).astype(_DTYPES[name]) for name in _NETWORK}
-    if not network.good.all():
-        bad = np.flatnonzero(~network.good)
-        for name in ("l3", *_NETWORK):
+    bad = np.flatnonzero(~network.good)
+    if len(bad):
+        out["reason"][bad] = np.where(network.l3[bad] == L3.IPV4, np.uint8(Other.BAD_IPV4), np.uint8(Other.BAD_IPV6))
+        for name in (*_NETWORK, "payload_at"):
             out[name][bad] = 0
-        out["reason"][bad] = Other.BAD_IPV4 if version == L3.IPV4 else Other.BAD_IPV6
     return out
+
+
+def _not_ip(out: Out, link: Link, data: Bytes, at: Int64, captured: Int64, wire: Int64) -> None:
+    """Decode ARP packets; say of the rest why not."""
+    rows = np.flatnonzero(link.ether == ARP)
+    if len(rows):
+        decode_arp(out, rows, data, at[rows], captured[rows], wire[rows])
+    rest = np.flatnonzero((link.ether != IPV4) & (link.ether != IPV6) & (link.ether != ARP))
+    out["reason"][rest] = np.where(link.reason[rest] == Other.DECODED, np.uint8(Other.NOT_IP), link.reason[rest])
 
 
 def _tunnels(out: Out, data: Bytes) -> None:
     """Replace the columns of GTP-U packets by those of the packet inside."""
     for version, inner in find_inner(out, data).items():
         decoder = ipv4 if version == L3.IPV4 else ipv6
-        _put(out, inner.rows, _ip(L3(version), decoder, data, inner.at, inner.captured, inner.wire))
-        out["marks"][inner.rows] |= np.uint8(Mark.TUNNEL)
-        out["teid"][inner.rows] = inner.teid
+        columns = _ip_columns(data, decoder(data, inner.at, inner.captured, inner.wire))
+        columns["marks"] |= np.uint8(Mark.TUNNEL)
+        columns["teid"] = inner.teid
+        for name, column in columns.items():
+            out[name][inner.rows] = column

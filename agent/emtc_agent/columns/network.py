@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -25,6 +25,7 @@ class Network:
         l4_at: Index in ``data`` of the transport header.
         l4_len: Bytes from there by the headers' lengths.
         l4_cap: Captured bytes from there.
+        l3: ``L3.IPV4`` or ``L3.IPV6``.
         proto, ttl: Fields.
         net_len: Network-layer length in bytes.
         src_hi, src_lo, dst_hi, dst_lo: Addresses.
@@ -35,6 +36,7 @@ class Network:
     l4_at: Int64
     l4_len: Int64
     l4_cap: Int64
+    l3: UInt8
     proto: UInt8
     ttl: UInt8
     net_len: Int64
@@ -44,6 +46,11 @@ class Network:
     dst_lo: UInt64
     marks: UInt8
     good: Bool
+
+    def put(self, rows: Int64, other: Network) -> None:
+        """Replace these rows by those of another one."""
+        for field in fields(Network):
+            getattr(self, field.name)[rows] = getattr(other, field.name)
 
 
 _IPV4 = np.dtype(
@@ -81,17 +88,17 @@ def ipv4(data: Bytes, at: Int64, captured: Int64, wire: Int64) -> Network:
     fragmented = fragment & 0x3FFF != 0
     marks = _marks(broken, captured < np.minimum(header_len, wire), fragmented, fragment & 0x1FFF != 0)
     l4_len = np.maximum(total - header_len, 0)
-    zero = np.zeros(len(at), np.uint64)
     return Network(
         l4_at=at + header_len,
         l4_len=l4_len,
         l4_cap=np.minimum(np.maximum(captured - header_len, 0), l4_len),
+        l3=np.full(len(at), L3.IPV4, np.uint8),
         proto=header["proto"],
         ttl=header["ttl"],
         net_len=np.where(good, total, wire),
-        src_hi=zero,
+        src_hi=np.zeros(len(at), np.uint64),
         src_lo=header["src"].astype(np.uint64) | _MAPPED,
-        dst_hi=zero,
+        dst_hi=np.zeros(len(at), np.uint64),
         dst_lo=header["dst"].astype(np.uint64) | _MAPPED,
         marks=marks,
         good=good,
@@ -119,6 +126,7 @@ def ipv6(data: Bytes, at: Int64, captured: Int64, wire: Int64) -> Network:
         l4_at=at + 40,
         l4_len=payload,
         l4_cap=np.clip(captured - 40, 0, payload),
+        l3=np.full(len(at), L3.IPV6, np.uint8),
         proto=header["next"].copy(),
         ttl=header["ttl"],
         net_len=np.where(good, payload + 40, wire),

@@ -53,27 +53,33 @@ class WindowMaker:
     """
 
     def __init__(self, slots: int, peers_per_endpoint: int, novelty_after_us: int) -> None:
-        self.remotes = PeerMemory(slots, peers_per_endpoint)
-        self.services = PeerMemory(slots, peers_per_endpoint)
+        self._slots = slots
+        self._peers = PeerMemory(2 * slots, peers_per_endpoint)  # remotes of slot s at s, its pairs at slots + s
         self._novelty_after_us = novelty_after_us
+
+    @property
+    def spilled(self) -> int:
+        """Uses of remotes and pairs that found no room in the memory."""
+        return self._peers.spilled
 
     def make(self, closed: ClosedSet, endpoints: EndpointTable) -> Windows:
         """Features and identity of closed windows, in the order in which they closed."""
         records, start = closed.records, closed.start
         packets = lengths(start, len(records))
         remote = records.column("remote")
-        remotes = runs(remote, start, packets)
-        services = runs(records.column("remote_service"), start, packets)
+        used = _peers_of(remote, records.column("remote_service"), start, packets)
+        remotes = used.before(len(closed))
         first_us = closed.clock_us[start]
         learning = first_us - endpoints.first_us[closed.slot] < self._novelty_after_us
+        new_remote, new_service = np.where(learning, 0, self._packets_of_new(used, closed.slot, first_us))
         features = edge_features(
             records,
             closed.clock_us,
             start,
             closed.idle_us,
             remotes,
-            _packets_of_new(self.remotes, remotes, closed.slot, first_us, learning),
-            _packets_of_new(self.services, services, closed.slot, first_us, learning),
+            new_remote,
+            new_service,
         )
         leader = _leader(remotes, cut(remote), start, packets)
         by_close = np.lexsort((records.at(start).column("order"), closed.key))
@@ -81,20 +87,23 @@ class WindowMaker:
 
     def sweep(self, now_us: int, age_us: int, brief_age_us: int) -> None:
         """Forget peers that were not used for long."""
-        self.remotes.sweep(now_us, age_us, brief_age_us)
-        self.services.sweep(now_us, age_us, brief_age_us)
+        self._peers.sweep(now_us, age_us, brief_age_us)
 
     def forget(self, slots: Int64) -> None:
         """Forget all peers of freed slots."""
-        self.remotes.forget(slots)
-        self.services.forget(slots)
+        self._peers.forget(np.concatenate([slots, self._slots + slots]))
+
+    def _packets_of_new(self, used: Runs, slot: Int64, first_us: Int64) -> Int64:
+        """(2, W) packets of each window that went to a new remote, and to a new pair."""
+        owner = np.concatenate([slot, self._slots + slot])[used.window]
+        new = self._peers.meet(owner, used.tag, np.tile(first_us, 2)[used.window])
+        packets = np.bincount(used.window[new], weights=used.packets[new], minlength=2 * len(slot))
+        return packets.astype(np.int64).reshape(2, -1)
 
 
-def _packets_of_new(memory: PeerMemory, used: Runs, slot: Int64, first_us: Int64, learning: Bool) -> Int64:
-    """(W,) packets of each window that went to something new; 0 while the endpoint is learning."""
-    new = memory.meet(slot[used.window], used.tag, first_us[used.window])
-    packets = np.bincount(used.window[new], weights=used.packets[new], minlength=len(slot))
-    return np.where(learning, 0, packets.astype(np.int64))
+def _peers_of(remote: UInt64, pair: UInt64, start: Int64, packets: Int64) -> Runs:
+    """Remotes of the W windows, as windows 0 to W - 1, and (remote, service) pairs, as windows W to 2W - 1."""
+    return runs(np.concatenate([remote, pair]), np.concatenate([start, start + len(remote)]), np.tile(packets, 2))
 
 
 def _leader(remotes: Runs, tag: UInt64, start: Int64, packets: Int64) -> tuple[Int64, Bool]:

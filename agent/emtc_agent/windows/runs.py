@@ -31,6 +31,11 @@ class Runs:
     tag: UInt64
     packets: Int64
 
+    def before(self, window: int) -> Runs:
+        """The runs of the windows before this one."""
+        end = np.searchsorted(self.window, window)
+        return Runs(self.window[:end], self.tag[:end], self.packets[:end])
+
     def distinct(self, windows: int) -> Int64:
         """(W,) distinct values of each window."""
         return np.bincount(self.window, minlength=windows)
