@@ -69,8 +69,9 @@ class PeerMemory:
 
     def sweep(self, now_us: int, age_us: int, brief_age_us: int) -> None:
         """Forget what was not used for ``age_us``; if only one window used it, ``brief_age_us``."""
-        silent_us = (now_us // _SECOND_US - self._last_s.astype(np.int64)) * _SECOND_US
-        gone = (silent_us >= age_us) | (~self._used_again & (silent_us >= brief_age_us))
+        silent_s = np.uint32(now_us // _SECOND_US) - self._last_s
+        age_s, brief_age_s = -(-age_us // _SECOND_US), -(-brief_age_us // _SECOND_US)
+        gone = (silent_s >= age_s) | (~self._used_again & (silent_s >= brief_age_s))
         self._sets.release(gone.reshape(self._sets.tags.shape))
 
     def forget(self, slots: Int64) -> None:
