@@ -5,8 +5,8 @@ Data moves one way: batch -> windows -> scores -> incidents -> alerts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from emtc_agent.feature_files import FeatureRows
 from emtc_agent.incidents import IncidentTracker
 from emtc_agent.packets import PacketBatch
 from emtc_agent.sources import open_capture
-from emtc_agent.windows.windows import Extractor, Windows
+from emtc_agent.windows.windows import Extractor, ExtractorStats, Windows
 from emtc_contract.messages import Alert
 from emtc_contract.schema import FeatureSchema
 
@@ -26,23 +26,39 @@ from emtc_contract.schema import FeatureSchema
 class Pipeline:
     """Extraction, scoring and incidents chained.
 
+    Args:
+        open_extractor: Makes the extractor of each stream.
+        scorer: Scores windows.
+        tracker: Makes incidents of them.
+
     Attributes:
+        extracted: Counters of extraction, over all streams that have ended.
         scored: Windows scored so far.
     """
 
-    extractor: Extractor
+    open_extractor: Callable[[], Extractor]
     scorer: Scorer
     tracker: IncidentTracker
+    extracted: ExtractorStats = field(default_factory=ExtractorStats)
     scored: int = 0
+    _extractor: Extractor | None = None
 
     def push(self, batch: PacketBatch) -> list[Alert]:
         """Take the next packets; returns the alerts they cause, in order."""
-        alerts = self._judge(self.extractor.push(batch))
+        if self._extractor is None:
+            self._extractor = self.open_extractor()
+        alerts = self._judge(self._extractor.push(batch))
         return alerts + self.tracker.tick(int(batch.ts_us[-1])) if len(batch) else alerts
 
     def finish(self) -> list[Alert]:
-        """End of the stream: judge what is left and close every incident."""
-        return self._judge(self.extractor.finish()) + self.tracker.finish()
+        """End of the stream: judge what is left and close every incident; the next packets begin another stream."""
+        alerts: list[Alert] = []
+        if self._extractor is not None:
+            alerts = self._judge(self._extractor.finish()) + self.tracker.finish()
+            self.extracted.add(self._extractor.stats)
+        self._extractor = None
+        self.scorer.restart()
+        return alerts
 
     def _judge(self, windows: Windows) -> list[Alert]:
         if not len(windows):

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
-from emtc_agent.commands.options import allow_damaged, captures, device_networks, edge_config
+from emtc_agent.commands.options import allow_damaged, captures, device_networks, edge_config, one_by_one
 from emtc_agent.commands.progress import reading
 from emtc_agent.feature_files import CsvFeatureWriter, FeatureWriter
 from emtc_agent.features import CaptureConfig, open_extractor
 from emtc_agent.pipeline import extract as extract_rows
 from emtc_agent.sources import CaptureSet
+from emtc_agent.windows.windows import ExtractorStats
 from emtc_contract.errors import FeatureFileError
 from emtc_contract.schema import FeatureSchema
 from emtc_contract.schemas import SCHEMAS, get_schema, resized
@@ -36,6 +37,7 @@ _WRITERS = "emtc_agent.feature_writers"
     help="CICIoT2023 schemas: start anew every 10 MB, as they did.",
 )
 @device_networks
+@one_by_one
 @allow_damaged
 def extract(
     captures: tuple[str, ...],
@@ -44,6 +46,7 @@ def extract(
     window: int | None,
     chunks: bool,
     device_networks: tuple[str, ...],
+    one_by_one: bool,
     allow_damaged: bool,
 ) -> None:
     """Write one row of features per window of each CAPTURE (file, folder, or - for standard input).
@@ -56,16 +59,30 @@ def extract(
         schema = resized(schema, window)
     writer = feature_writer(output, schema)
     capture_config = CaptureConfig() if chunks else CaptureConfig(chunk_bytes=None)
-    extractor = open_extractor(schema, edge_config(device_networks), capture_config)
     rows = 0
-    with CaptureSet(captures) as source, writer:
-        for piece in extract_rows(reading(source), extractor, captures[0]):
-            writer.write(piece)
-            rows += len(piece)
+    counted = ExtractorStats()
+    with CaptureSet(captures, one_by_one=one_by_one) as source, writer:
+        for stream in reading(source):
+            extractor = open_extractor(schema, edge_config(device_networks), capture_config)
+            for piece in extract_rows(stream, extractor, ", ".join(captures)):
+                writer.write(piece)
+                rows += len(piece)
+            counted.add(extractor.stats)
         if not allow_damaged:
             source.require_whole()
-    stats = extractor.stats
-    click.echo(f"{output}: {rows} rows of {schema.name} from {stats.packets} packets", err=True)
+    click.echo(f"{output}: {rows} rows of {schema.name} from {counted.packets} packets{_losses(counted)}", err=True)
+
+
+def _losses(stats: ExtractorStats) -> str:
+    """What did not go into rows, or not under its own name."""
+    counters = {
+        **{reason.replace("_", " "): number for reason, number in sorted(stats.other.items())},
+        "without endpoint": stats.unattributed,
+        "without room": stats.spilled,
+        "time jumps": stats.time_jumps,
+    }
+    said = ", ".join(f"{number} {name}" for name, number in counters.items() if number)
+    return f" ({said})" if said else ""
 
 
 def feature_writer(output: Path, schema: FeatureSchema) -> FeatureWriter:

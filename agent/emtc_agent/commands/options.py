@@ -16,6 +16,11 @@ allow_damaged = click.option(
     is_flag=True,
     help="Accept captures that end inside a packet or hold broken records.",
 )
+one_by_one = click.option(
+    "--one-by-one",
+    is_flag=True,
+    help="Take each capture by itself, in the order given. Default: merge them into one stream by packet time.",
+)
 device_networks = click.option(
     "--device-network",
     "device_networks",

@@ -12,14 +12,19 @@ from emtc_agent.packets import PacketBatch
 from emtc_agent.sources import CaptureSet
 
 
-def reading(source: CaptureSet) -> Iterator[PacketBatch]:
-    """Yield the batches of ``source``; show how far it is read if stderr is a terminal."""
+def reading(source: CaptureSet) -> Iterator[Iterator[PacketBatch]]:
+    """Yield the streams of ``source``; show how far they are read if stderr is a terminal."""
     if not sys.stderr.isatty():
-        yield from source
+        yield from source.streams()
         return
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("reading", total=source.size_bytes)
-        for batch in source:
-            progress.update(task, completed=source.position_bytes, description=source.name)
-            yield batch
+
+        def watched(stream: Iterator[PacketBatch]) -> Iterator[PacketBatch]:
+            for batch in stream:
+                progress.update(task, completed=source.position_bytes, description=source.name)
+                yield batch
+
+        for stream in source.streams():
+            yield watched(stream)

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -16,7 +17,14 @@ import click
 from rich.console import Console
 
 from emtc_agent import __version__
-from emtc_agent.commands.options import allow_damaged, broker_options, captures, device_networks, edge_config
+from emtc_agent.commands.options import (
+    allow_damaged,
+    broker_options,
+    captures,
+    device_networks,
+    edge_config,
+    one_by_one,
+)
 from emtc_agent.commands.pace import paced
 from emtc_agent.commands.progress import reading
 from emtc_agent.detector import Bundle, Scorer, load_bundle, open_runtime
@@ -51,6 +59,7 @@ _SPEEDS = {"max": 0.0, "1x": 1.0, "10x": 10.0}
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines only: alerts, then one summary.")
 @click.option("--speed", type=click.Choice(list(_SPEEDS)), default="max", show_default=True, help="Replay speed.")
 @device_networks
+@one_by_one
 @allow_damaged
 def replay(
     captures: tuple[str, ...],
@@ -63,6 +72,7 @@ def replay(
     as_json: bool,
     speed: str,
     device_networks: tuple[str, ...],
+    one_by_one: bool,
     allow_damaged: bool,
 ) -> None:
     """Find incidents in each CAPTURE (pcap or pcapng, also gzip; file, folder, or - for standard input).
@@ -74,7 +84,7 @@ def replay(
     boot = secrets.token_hex(8)
     pipeline, info = build_pipeline(bundle, edge_config(device_networks), boot)
     with ExitStack() as stack:
-        source = stack.enter_context(CaptureSet(captures))
+        source = stack.enter_context(CaptureSet(captures, one_by_one=one_by_one))
         lines, table = JsonLines(sys.stdout), IncidentTable()
         reporters: list[Reporter] = [lines if as_json else table]
         if mqtt_url:
@@ -82,8 +92,7 @@ def replay(
             publisher = MqttPublisher(url, client, topic_gateway, info, allow_plain=allow_plain, ca_file=ca_file)
             reporters.append(stack.enter_context(publisher))
         begin = time.monotonic()
-        batches = paced(reading(source), _SPEEDS[speed]) if _SPEEDS[speed] else reading(source)
-        for alert in run(pipeline, batches):
+        for alert in run(pipeline, reading(source), _SPEEDS[speed]):
             for reporter in reporters:
                 reporter.publish(alert)
         counters = summarize(pipeline, source, time.monotonic() - begin)
@@ -128,25 +137,31 @@ def build_pipeline(bundle: Bundle, edge: EdgeConfig, boot: str) -> tuple[Pipelin
         interfaces=(),
         boot=boot,
     )
-    return Pipeline(open_extractor(bundle.schema, edge), scorer, tracker), info
+    return Pipeline(partial(open_extractor, bundle.schema, edge), scorer, tracker), info
 
 
-def run(pipeline: Pipeline, batches: Iterator[PacketBatch]) -> Iterator[Alert]:
-    """Every alert of a stream, as soon as it is known."""
-    for batch in batches:
-        yield from pipeline.push(batch)
-    yield from pipeline.finish()
+def run(pipeline: Pipeline, streams: Iterator[Iterator[PacketBatch]], speed: float) -> Iterator[Alert]:
+    """Every alert of all streams, as soon as it is known; at ``speed`` times their own, 0 for full speed."""
+    for stream in streams:
+        for batch in paced(stream, speed) if speed else stream:
+            yield from pipeline.push(batch)
+        yield from pipeline.finish()
 
 
 def summarize(pipeline: Pipeline, source: CaptureSet, elapsed_s: float) -> dict[str, int | float]:
     """What a replay did, in numbers, in the order in which to show them."""
-    extracted, read = pipeline.extractor.stats, source.stats
+    extracted, read = pipeline.extracted, source.stats
     return {
         "packets": extracted.packets,
         "truncated": read.truncated,
         "malformed records": read.malformed,
         **{f"other: {reason}".replace("_", " "): number for reason, number in sorted(extracted.other.items())},
+        "without endpoint": extracted.unattributed,
+        "time jumps": extracted.time_jumps,
         "endpoints": extracted.endpoints,
+        "endpoints forgotten": extracted.evicted,
+        "packets of endpoints without room": extracted.spilled,
+        "peers without room": extracted.peers_spilled,
         "windows": extracted.windows,
         "scored": pipeline.scored,
         "not scored": pipeline.scorer.skipped,

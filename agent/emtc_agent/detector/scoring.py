@@ -56,6 +56,10 @@ class Scorer:
         self._threshold = artifact.threshold
         self._scores = np.array(artifact.calibration_scores)
         self._log_p = np.log(np.maximum(artifact.calibration_p, 1e-12))
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin another stream: forget how many windows of which second were scored."""
         self._second = np.zeros(0, np.int64)
         self._used = np.zeros(0, np.int64)
 

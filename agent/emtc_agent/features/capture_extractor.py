@@ -27,6 +27,11 @@ class Formulas(Protocol):
 
     schema: FeatureSchema
 
+    @property
+    def spilled(self) -> int:
+        """Packets whose flow found no room in a bounded table."""
+        ...
+
     def reset(self) -> None:
         """Start anew, as at the beginning of a capture."""
         ...
@@ -88,7 +93,6 @@ class CaptureExtractor:
 
     def _step(self, batch: PacketBatch) -> Iterator[Windows]:
         frames, broken = read_frames(batch)
-        self._count(len(batch), len(frames), broken)
         begin = 0
         for cut in np.searchsorted(frames.packet, self._chunk_starts(batch.cap_len)).tolist():
             yield self._add(frames.slice(begin, cut))
@@ -96,6 +100,7 @@ class CaptureExtractor:
             self._formulas.reset()
             begin = cut
         yield self._add(frames.slice(begin, len(frames)))
+        self._count(len(batch), len(frames), broken)
 
     def _chunk_starts(self, captured: Int64) -> list[int]:
         """Packets that begin a new piece: those before which the piece has passed its size."""
@@ -160,6 +165,7 @@ class CaptureExtractor:
     def _count(self, packets: int, frames: int, broken: int) -> None:
         self.stats.packets += packets
         self.stats.endpoints = 1
+        self.stats.spilled = self._formulas.spilled
         for name, number in (("bad_ipv4", broken), ("neither_ipv4_nor_arp", packets - frames - broken)):
             if number:
                 self.stats.other[name] = self.stats.other.get(name, 0) + number

@@ -37,6 +37,7 @@ class Formulas39:
     """Values of frames, and windows of them; remembers the time of the last frame."""
 
     schema = CICIOT2023_39
+    spilled = 0  # it has no bounded table
 
     def __init__(self) -> None:
         self.reset()

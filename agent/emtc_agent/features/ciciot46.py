@@ -34,6 +34,11 @@ class Formulas46:
         self._hash = KeyedHash(hash_key)
         self.reset()
 
+    @property
+    def spilled(self) -> int:
+        """Packets whose flow found no room."""
+        return self.flows.spilled
+
     def reset(self) -> None:
         """Start anew, as at the beginning of a capture."""
         self.flows.clear()

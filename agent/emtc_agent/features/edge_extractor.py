@@ -172,6 +172,7 @@ class EdgeExtractor:
             reason[closed],
         )
         made = self._maker.make(closed_set, self._endpoints) if closed.any() else None
+        self.stats.peers_spilled = self._maker.spilled
         self._keep(records, record_us, slots, start, window_start, slot, ~closed)
         return made or empty_windows(len(self.schema.features))
 

@@ -11,6 +11,7 @@ import numpy as np
 from emtc_agent.packets import GUARD_BYTES
 
 BUFFER_BYTES = 3 << 20
+SMALL_BUFFER_BYTES = 5 << 18  # still holds the largest packet block
 
 
 class ReadBuffer:
@@ -23,7 +24,7 @@ class ReadBuffer:
         broken: Whether the stream ended in an error (cut or corrupt gzip).
     """
 
-    def __init__(self, stream: BufferedReader, size_bytes: int = BUFFER_BYTES) -> None:
+    def __init__(self, stream: BufferedReader, size_bytes: int) -> None:
         self.octets = np.zeros(size_bytes + GUARD_BYTES, np.uint8)
         self.fill = 0
         self.ended = False

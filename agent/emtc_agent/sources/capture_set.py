@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 
 from emtc_agent.packets import PacketBatch
+from emtc_agent.sources.buffer import BUFFER_BYTES, SMALL_BUFFER_BYTES
 from emtc_agent.sources.files import BATCH_PACKETS, STDIN, open_capture
+from emtc_agent.sources.merge import merge
 from emtc_agent.sources.reader import CaptureReader, SourceStats
 from emtc_contract.errors import CaptureError
+
+_FEW = 4  # captures, for which the large buffer is affordable even if all overlap
 
 
 def expand(sources: Sequence[str | Path]) -> list[str]:
@@ -35,66 +40,71 @@ def expand(sources: Sequence[str | Path]) -> list[str]:
 
 
 class CaptureSet:
-    """Captures read one after the other, by the time of their first packet.
+    """Captures read as one stream, their packets in order of time; or each as a stream of its own.
 
-    Files are not interleaved: where two overlap in time, the stream clock takes the second for later. All of
-    them are checked before the first packet is read, so that a wrong file stops the work before it begins.
+    All of them are checked before the first packet is read, so that a wrong file stops the work before it begins.
 
     Args:
         sources: Files, folders, or ``"-"``.
-        batch_packets: Most packets per batch.
-        in_time_order: Sort by first packet; else as given.
+        batch_packets: Most packets per batch of one capture.
+        one_by_one: Each capture is a stream of its own, in the order given.
 
     Attributes:
         stats: Counters over all captures read so far.
-        name: The capture being read.
+        name: The capture opened last.
         size_bytes: Size of all files, None if one is unknown.
     """
 
     def __init__(
-        self, sources: Sequence[str | Path], batch_packets: int = BATCH_PACKETS, *, in_time_order: bool = True
+        self, sources: Sequence[str | Path], batch_packets: int = BATCH_PACKETS, *, one_by_one: bool = False
     ) -> None:
         self.stats = SourceStats()
         self.name = ""
+        self.size_bytes: int | None = None
         self._batch_packets = batch_packets
-        self._names = expand(sources)
-        self._current: CaptureReader | None = None
+        self._one_by_one = one_by_one
+        self._open: list[CaptureReader] = []
         self._done_bytes = 0
         self._damage: list[str] = []
-        self.size_bytes: int | None = 0
-        if self._names != [STDIN]:
-            begins = {name: self._look_into(name) for name in self._names}
-            if in_time_order:
-                self._names.sort(key=lambda name: begins[name])
-        else:
-            self.size_bytes = None
+        names = expand(sources)
+        self._captures = [(0, STDIN)] if names == [STDIN] else [(self._look_into(name), name) for name in names]
+        self._buffer_bytes = BUFFER_BYTES if len(names) <= _FEW or one_by_one else SMALL_BUFFER_BYTES
 
     def _look_into(self, name: str) -> int:
         """Check a file; returns the time of its first packet, microseconds."""
         if name == STDIN:
             raise CaptureError("standard input cannot be mixed with files")
-        with open_capture(name, batch_packets=1) as reader:
+        with open_capture(name, batch_packets=1, buffer_bytes=SMALL_BUFFER_BYTES) as reader:
             self.size_bytes = (self.size_bytes or 0) + (reader.size_bytes or 0)
-            if len(self._names) == 1:
-                return 0
             return next((int(batch.ts_us[0]) for batch in reader), 0)
 
     @property
     def position_bytes(self) -> int:
         """Bytes of all files read so far."""
-        return self._done_bytes + (self._current.position_bytes if self._current else 0)
+        return self._done_bytes + sum(reader.position_bytes for reader in self._open)
 
-    def __iter__(self) -> Iterator[PacketBatch]:
-        for name in self._names:
-            with open_capture(name, self._batch_packets) as reader:
-                self._current, self.name = reader, reader.name
-                yield from reader
-                self._current = None
-                self._done_bytes += reader.size_bytes or 0
-                self._note_damage(reader)
-                for counter in fields(SourceStats):
-                    total = getattr(self.stats, counter.name) + getattr(reader.stats, counter.name)
-                    setattr(self.stats, counter.name, total)
+    def streams(self) -> Iterator[Iterator[PacketBatch]]:
+        """The streams, to be read one after the other."""
+        if self._one_by_one:
+            for capture in self._captures:
+                yield merge([capture], self._open_one, self._close_one)
+        else:
+            yield merge(sorted(self._captures, key=itemgetter(0)), self._open_one, self._close_one)
+
+    def _open_one(self, name: str) -> CaptureReader:
+        reader = open_capture(name, self._batch_packets, self._buffer_bytes)
+        self._open.append(reader)
+        self.name = reader.name
+        return reader
+
+    def _close_one(self, reader: CaptureReader) -> None:
+        reader.close()
+        self._open.remove(reader)
+        self._done_bytes += reader.size_bytes or 0
+        self._note_damage(reader)
+        for counter in fields(SourceStats):
+            total = getattr(self.stats, counter.name) + getattr(reader.stats, counter.name)
+            setattr(self.stats, counter.name, total)
 
     def _note_damage(self, reader: CaptureReader) -> None:
         stats = reader.stats
@@ -118,6 +128,6 @@ class CaptureSet:
         self.close()
 
     def close(self) -> None:
-        """Close the capture being read."""
-        if self._current:
-            self._current.close()
+        """Close the captures being read."""
+        for reader in self._open:
+            reader.close()

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import cast
 
+from emtc_agent.sources.buffer import BUFFER_BYTES
 from emtc_agent.sources.pcap import MAGICS, PcapReader
 from emtc_agent.sources.pcapng import MAGIC as PCAPNG_MAGIC
 from emtc_agent.sources.pcapng import PcapngReader
@@ -22,12 +23,15 @@ BATCH_PACKETS = 16_384
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
-def open_capture(source: str | Path, batch_packets: int = BATCH_PACKETS) -> CaptureReader:
+def open_capture(
+    source: str | Path, batch_packets: int = BATCH_PACKETS, buffer_bytes: int = BUFFER_BYTES
+) -> CaptureReader:
     """Open a pcap or pcapng capture, also gzipped; ``"-"`` is standard input.
 
     Args:
         source: Path or ``"-"``.
         batch_packets: Most packets per batch.
+        buffer_bytes: Size of the read buffer; at least ``SMALL_BUFFER_BYTES``.
 
     Raises:
         CaptureError: It cannot be read, or is no capture.
@@ -36,9 +40,9 @@ def open_capture(source: str | Path, batch_packets: int = BATCH_PACKETS) -> Capt
         source_file = _open(str(source), stack)
         magic = _magic(source_file)
         if magic == PCAPNG_MAGIC:
-            reader: CaptureReader = PcapngReader(source_file, batch_packets)
+            reader: CaptureReader = PcapngReader(source_file, batch_packets, buffer_bytes)
         elif magic in MAGICS:
-            reader = PcapReader(source_file, batch_packets)
+            reader = PcapReader(source_file, batch_packets, buffer_bytes)
         else:
             what = f"starts with {magic.hex(' ')}" if magic else "is empty"
             raise CaptureError(f"{source_file.name}: not a pcap or pcapng capture ({what})")

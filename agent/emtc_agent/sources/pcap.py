@@ -27,8 +27,8 @@ _LINKTYPE_MASK = 0xFFFF  # the upper bits say whether frames carry a checksum
 class PcapReader(CaptureReader):
     """Reads one pcap file."""
 
-    def __init__(self, source: OpenFile, batch_packets: int) -> None:
-        super().__init__(source, batch_packets)
+    def __init__(self, source: OpenFile, batch_packets: int, buffer_bytes: int) -> None:
+        super().__init__(source, batch_packets, buffer_bytes)
         self._buffer.refill(0)
         layout = Struct("<" + _FILE_HEADER)
         if self._buffer.fill < layout.size:

@@ -51,8 +51,8 @@ class _Interface:
 class PcapngReader(CaptureReader):
     """Reads one pcapng file."""
 
-    def __init__(self, source: OpenFile, batch_packets: int) -> None:
-        super().__init__(source, batch_packets)
+    def __init__(self, source: OpenFile, batch_packets: int, buffer_bytes: int) -> None:
+        super().__init__(source, batch_packets, buffer_bytes)
         self._order = "<"
         self._interfaces: list[_Interface] = []
         self._last_us = 0  # simple packet blocks have no time of their own

@@ -61,13 +61,13 @@ class CaptureReader(ABC):
         size_bytes: Size of the (compressed) file, None if unknown.
     """
 
-    def __init__(self, source: OpenFile, batch_packets: int) -> None:
+    def __init__(self, source: OpenFile, batch_packets: int, buffer_bytes: int) -> None:
         self.stats = SourceStats()
         self.name = source.name
         self.size_bytes = source.size_bytes
         self._source = source
         self._batch_packets = batch_packets
-        self._buffer = ReadBuffer(source.stream)
+        self._buffer = ReadBuffer(source.stream, buffer_bytes)
 
     @property
     def position_bytes(self) -> int:

@@ -113,7 +113,9 @@ class ExtractorStats:
         windows: Windows closed.
         endpoints: Endpoints seen (admitted to the table).
         evicted: Endpoints removed from the table to make room or after long silence.
-        spilled: Packets of endpoints that found no room and were counted together as overflow.
+        spilled: Packets whose endpoint (flow, for CICIoT2023) found no room in the bounded table: endpoints without
+            room are counted together as overflow, flows without room each packet by itself.
+        peers_spilled: Uses of remotes and services that found no room in an endpoint's memory; they stay new.
         unattributed: Packets that belong to no endpoint (broadcast of unknown origin, non-IP without MAC).
         time_jumps: Capture times that jumped back or far ahead and were clamped.
     """
@@ -124,8 +126,18 @@ class ExtractorStats:
     endpoints: int = 0
     evicted: int = 0
     spilled: int = 0
+    peers_spilled: int = 0
     unattributed: int = 0
     time_jumps: int = 0
+
+    def add(self, other: ExtractorStats) -> None:
+        """Add the counters of another stream."""
+        for counter in fields(self):
+            if counter.name != "other":
+                total = getattr(self, counter.name) + getattr(other, counter.name)
+                setattr(self, counter.name, total)
+        for reason, number in other.other.items():
+            self.other[reason] = self.other.get(reason, 0) + number
 
 
 class Extractor(Protocol):

@@ -146,18 +146,6 @@ def test_packets_that_hold_pcap_records_do_not_deceive_the_fast_path(tmp_path):
     assert got == [(ts, octets, len(octets)) for ts, octets in found]
 
 
-def test_a_set_is_read_in_order_of_time_and_tells_of_damage(tmp_path):
-    late = cf.write_pcap(tmp_path / "a.pcap", [(BASE_US + 9, b"late")])
-    early = tmp_path / "b.pcap"
-    early.write_bytes(cf.pcap_bytes([(BASE_US, b"early"), (BASE_US, b"cut off")])[:-3])
-    with CaptureSet([late, early]) as captures:
-        times = [ts for batch in captures for ts in batch.ts_us.tolist()]
-        assert times == [BASE_US, BASE_US + 9]
-        assert captures.stats.packets == 2
-        with pytest.raises(CaptureError, match=r"b\.pcap: ends in the middle of a packet, after 1 packets"):
-            captures.require_whole()
-
-
 def test_a_set_with_a_wrong_file_fails_before_it_begins(tmp_path):
     good = cf.write_pcap(tmp_path / "a.pcap", [(BASE_US, b"x")])
     (tmp_path / "b.txt").write_text("hello")
