@@ -1,1 +1,1 @@
-"""TODO windows."""
+"""Endpoints and their windows: bounded tables, sets and pools; times and order, no features."""

@@ -150,7 +150,7 @@ class OpenWindows:
 
     def _append(self, new: Pool) -> int:
         """Put records behind the others; returns where."""
-        if self._fill + len(new) > _ENOUGH:
+        if self._fill + len(new) > min(_ENOUGH, len(self._pool)):
             self._compact()
         base = self._fill
         self._fill += len(new)

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from batches import batch_of
 from emtc_agent.addresses import endpoint_text
-from emtc_agent.features.edge_extractor import EdgeExtractor
-from emtc_agent.windows.windows import join
+from emtc_agent.features.edge_extractor import EdgeConfig, EdgeExtractor
+from emtc_agent.windows.windows import EndpointKind, join
+from floods import syn_flood
 from oracles.edge_oracle import EdgeOracle
 from traffic import traffic
 
@@ -58,6 +59,17 @@ def test_rows_do_not_depend_on_how_the_stream_is_cut(packets, cuts):
     assert identities(whole) == identities(cut)
     assert whole.features.tobytes() == cut.features.tobytes()
     assert whole.first_us.tolist() == cut.first_us.tolist()
+
+
+def test_the_smallest_table_takes_a_flood_of_forged_senders():
+    flood = syn_flood(50_000, "203.0.113.9", sources="10")
+    extractor = EdgeExtractor(EdgeConfig(max_endpoints=8))
+    parts = [extractor.push(flood.slice(at, at + 10_000)) for at in range(0, len(flood), 10_000)]
+    rows = join([*parts, extractor.finish()], len(COLUMNS))
+    assert rows.packets.sum() == extractor.stats.packets == 50_000
+    assert set(rows.kind.tolist()) == {EndpointKind.IP, EndpointKind.OVERFLOW}
+    assert extractor.stats.endpoints == 8
+    assert extractor.stats.spilled == rows.packets[rows.kind == EndpointKind.OVERFLOW].sum()
 
 
 def test_packets_without_an_endpoint_are_counted_and_make_no_window():
