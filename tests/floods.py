@@ -32,3 +32,9 @@ def syn_flood(count: int, target: str, *, sources: str, seed: int = 1, start_us:
         ts_us=start_us + np.arange(count) * 10,
         linktype=np.full(count, ETHERNET if ether else RAW, np.uint16),
     )
+
+
+def octets_of(batch: PacketBatch) -> list[tuple[int, bytes]]:
+    """(time, octets) of each packet, for writing a capture."""
+    starts = zip(batch.ts_us.tolist(), batch.start.tolist(), batch.cap_len.tolist(), strict=True)
+    return [(ts_us, batch.data[at : at + size].tobytes()) for ts_us, at, size in starts]
