@@ -6,11 +6,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+import frames
 from batches import batch_of
 from emtc_agent.addresses import endpoint_text
-from emtc_agent.features.edge_extractor import EdgeConfig, EdgeExtractor
+from emtc_agent.features.edge_extractor import SWEEP_PACKETS, EdgeConfig, EdgeExtractor
 from emtc_agent.windows.windows import EndpointKind, join
-from floods import syn_flood
+from floods import RAW, syn_flood
 from oracles.edge_oracle import EdgeOracle
 from traffic import traffic
 
@@ -70,6 +71,15 @@ def test_the_smallest_table_takes_a_flood_of_forged_senders():
     assert set(rows.kind.tolist()) == {EndpointKind.IP, EndpointKind.OVERFLOW}
     assert extractor.stats.endpoints == 8
     assert extractor.stats.spilled == rows.packets[rows.kind == EndpointKind.OVERFLOW].sum()
+
+
+def test_forged_senders_are_forgotten_and_make_room_for_a_device():
+    extractor = EdgeExtractor(EdgeConfig(max_endpoints=8))
+    extractor.push(syn_flood(1_000, "203.0.113.9", sources="10"))
+    device = [frames.ipv4(frames.udp(), "10.0.0.1", "203.0.113.9", frames.UDP)] * (2 * SWEEP_PACKETS)
+    rows = extractor.push(batch_of(device, [1_200_000_000] * len(device), linktype=RAW))
+    assert extractor.stats.evicted == 8
+    assert rows.kind[-1] == EndpointKind.IP
 
 
 def test_packets_without_an_endpoint_are_counted_and_make_no_window():
