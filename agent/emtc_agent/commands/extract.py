@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from emtc_agent.commands.options import allow_damaged, captures, device_networks, edge_config, one_by_one
+from emtc_agent.commands.options import allow_damaged, captures, edge_options, one_by_one
 from emtc_agent.commands.progress import reading
 from emtc_agent.feature_files import CsvFeatureWriter, FeatureWriter
-from emtc_agent.features import CaptureConfig, open_extractor
+from emtc_agent.features import CaptureConfig, EdgeConfig, open_extractor
 from emtc_agent.pipeline import extract as extract_rows
 from emtc_agent.sources import CaptureSet
 from emtc_agent.windows.windows import ExtractorStats
@@ -36,7 +36,7 @@ _WRITERS = "emtc_agent.feature_writers"
     show_default=True,
     help="CICIoT2023 schemas: start anew every 10 MB, as they did.",
 )
-@device_networks
+@edge_options
 @one_by_one
 @allow_damaged
 def extract(
@@ -45,7 +45,7 @@ def extract(
     schema_name: str,
     window: int | None,
     chunks: bool,
-    device_networks: tuple[str, ...],
+    edge: EdgeConfig,
     one_by_one: bool,
     allow_damaged: bool,
 ) -> None:
@@ -63,7 +63,7 @@ def extract(
     counted = ExtractorStats()
     with CaptureSet(captures, one_by_one=one_by_one) as source, writer:
         for stream in reading(source):
-            extractor = open_extractor(schema, edge_config(device_networks), capture_config)
+            extractor = open_extractor(schema, edge, capture_config)
             for piece in extract_rows(stream, extractor, ", ".join(captures)):
                 writer.write(piece)
                 rows += len(piece)
@@ -74,11 +74,13 @@ def extract(
 
 
 def _losses(stats: ExtractorStats) -> str:
-    """What did not go into rows, or not under its own name."""
+    """What did not go into rows, or not under its own name, and what the tables gave up."""
     counters = {
         **{reason.replace("_", " "): number for reason, number in sorted(stats.other.items())},
         "without endpoint": stats.unattributed,
         "without room": stats.spilled,
+        "peers without room": stats.peers_spilled,
+        "endpoints forgotten": stats.evicted,
         "time jumps": stats.time_jumps,
     }
     said = ", ".join(f"{number} {name}" for name, number in counters.items() if number)

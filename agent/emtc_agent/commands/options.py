@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import click
 
 from emtc_agent.features import EdgeConfig
+from emtc_agent.windows.endpoints import MAX_CAPACITY
 from emtc_agent.windows.networks import PRIVATE, DeviceNetworks
+from emtc_agent.windows.sets import WAYS
+
+
+class PowerOfTwo(click.IntRange):
+    """An integer that is a power of two within bounds."""
+
+    name = "power of two"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number, or a usage error."""
+        number = int(super().convert(value, param, ctx))
+        if number & (number - 1):
+            self.fail(f"{number} is not a power of two.", param, ctx)
+        return number
+
 
 captures = click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
 allow_damaged = click.option(
@@ -21,25 +38,57 @@ one_by_one = click.option(
     is_flag=True,
     help="Take each capture by itself, in the order given. Default: merge them into one stream by packet time.",
 )
-device_networks = click.option(
-    "--device-network",
-    "device_networks",
-    multiple=True,
-    metavar="CIDR",
-    help="Network the devices live in; repeat for several. Default: the private address ranges.",
-)
+_DEFAULT = EdgeConfig()
 
 
-def edge_config(networks: tuple[str, ...]) -> EdgeConfig:
-    """Extractor settings from the command line."""
-    return EdgeConfig(networks=DeviceNetworks(networks or PRIVATE))
+def edge_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that make the ``edge`` argument of a command, an ``EdgeConfig``."""
+
+    @functools.wraps(command)
+    def with_edge(*, device_networks: tuple[str, ...], max_endpoints: int, max_peers: int, **others: Any) -> Any:
+        networks = DeviceNetworks(device_networks or PRIVATE)
+        edge = EdgeConfig(max_endpoints=max_endpoints, peers_per_endpoint=max_peers, networks=networks)
+        return command(edge=edge, **others)
+
+    return add_options(
+        with_edge,
+        click.option(
+            "--device-network",
+            "device_networks",
+            multiple=True,
+            metavar="CIDR",
+            help="Network the devices live in; repeat for several. Default: the private address ranges.",
+        ),
+        click.option(
+            "--max-endpoints",
+            type=PowerOfTwo(8, MAX_CAPACITY),
+            default=_DEFAULT.max_endpoints,
+            show_default=True,
+            metavar="N",
+            help="Devices followed at once, a power of two; any further ones are taken together.",
+        ),
+        click.option(
+            "--max-peers",
+            type=PowerOfTwo(WAYS, 1_024),
+            default=_DEFAULT.peers_per_endpoint,
+            show_default=True,
+            metavar="N",
+            help="Remotes remembered per device, a power of two; any further ones stay new.",
+        ),
+    )
 
 
 def broker_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options for connecting to a broker."""
-    for option in (
+    return add_options(
+        command,
         click.option("--ca-file", type=click.Path(dir_okay=False), help="Certificate authorities for mqtts://."),
         click.option("--allow-plain", is_flag=True, help="Allow MQTT without TLS to another host."),
-    ):
+    )
+
+
+def add_options(command: Callable[..., Any], *options: Callable[..., Any]) -> Callable[..., Any]:
+    """The command with options, shown in their order."""
+    for option in reversed(options):
         command = option(command)
     return command

@@ -21,8 +21,7 @@ from emtc_agent.commands.options import (
     allow_damaged,
     broker_options,
     captures,
-    device_networks,
-    edge_config,
+    edge_options,
     one_by_one,
 )
 from emtc_agent.commands.pace import paced
@@ -58,7 +57,7 @@ _SPEEDS = {"max": 0.0, "1x": 1.0, "10x": 10.0}
 @broker_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines only: alerts, then one summary.")
 @click.option("--speed", type=click.Choice(list(_SPEEDS)), default="max", show_default=True, help="Replay speed.")
-@device_networks
+@edge_options
 @one_by_one
 @allow_damaged
 def replay(
@@ -71,7 +70,7 @@ def replay(
     ca_file: str | None,
     as_json: bool,
     speed: str,
-    device_networks: tuple[str, ...],
+    edge: EdgeConfig,
     one_by_one: bool,
     allow_damaged: bool,
 ) -> None:
@@ -82,7 +81,7 @@ def replay(
     """
     bundle = open_bundle(bundle_file)
     boot = secrets.token_hex(8)
-    pipeline, info = build_pipeline(bundle, edge_config(device_networks), boot)
+    pipeline, info = build_pipeline(bundle, edge, boot)
     with ExitStack() as stack:
         source = stack.enter_context(CaptureSet(captures, one_by_one=one_by_one))
         lines, table = JsonLines(sys.stdout), IncidentTable()
