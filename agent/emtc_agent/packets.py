@@ -60,3 +60,14 @@ class PacketBatch:
             self.ts_us[cut],
             self.linktype[cut],
         )
+
+    def take(self, rows: Int64) -> PacketBatch:
+        """The packets ``rows`` (K,) over the same bytes."""
+        return PacketBatch(
+            self.data,
+            self.start[rows],
+            self.cap_len[rows],
+            self.wire_len[rows],
+            self.ts_us[rows],
+            self.linktype[rows],
+        )

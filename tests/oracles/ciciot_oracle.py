@@ -83,10 +83,10 @@ class Oracle39:
     schema = CICIOT2023_39
 
     def __init__(self):
-        self.last = None
+        self.last = 0.0
 
     def row(self, frame):
-        gap = 0.0 if self.last is None else frame.ts - self.last
+        gap = frame.ts - self.last if self.last else 0.0
         self.last = frame.ts
         marks = frame.marks()
         marks["IGMP"] = float(frame.proto == 2)

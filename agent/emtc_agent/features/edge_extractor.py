@@ -31,6 +31,7 @@ from emtc_contract.schema import FeatureSchema
 
 MAX_BATCH = 16_384
 SWEEP_PACKETS = 4_096
+_NOBODY = _NEVER = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,29 +84,32 @@ class EdgeExtractor:
 
     def push(self, batch: PacketBatch) -> Windows:
         """Take the next packets of the stream and return the windows they closed."""
-        return join([self._step(part, clock_us) for part, clock_us in self._cut(batch)], len(self.schema.features))
+        return join(list(self._steps(batch)), len(self.schema.features))
 
     def finish(self) -> Windows:
         """End of the stream: close and return every open window."""
-        slots = np.flatnonzero(self._open.count)
-        none = np.zeros(0, np.int64)
-        records, start = self._open.merge(slots, blank(0), none, np.zeros(len(slots), np.int64))
-        return self._close(records, slots, start, none)
+        return self._end(np.flatnonzero(self._open.count), _NEVER)
 
-    def _cut(self, batch: PacketBatch) -> Iterator[tuple[PacketBatch, Int64]]:
-        """Parts of at most ``MAX_BATCH`` packets; tables are swept between parts where that is due."""
+    def _steps(self, batch: PacketBatch) -> Iterator[Windows]:
+        """Take at most ``MAX_BATCH`` packets at a time; sweep the tables in between where that is due."""
         clock_us = self._clock.advance(batch.ts_us)
         begin = 0
         for at in range(-self._position % SWEEP_PACKETS, len(batch), SWEEP_PACKETS):
             due = clock_us[at] - self._swept_us >= self.config.sweep_every_s * 1e6
             is_full = len(batch) - begin > MAX_BATCH and at - begin > MAX_BATCH - SWEEP_PACKETS
             if at > begin and (due or is_full):
-                yield batch.slice(begin, at), clock_us[begin:at]
+                yield self._step(batch.slice(begin, at), clock_us[begin:at])
                 begin = at
-            if due:
+            if due:  # those to be forgotten have been silent for longer than a window lasts
+                yield self._end(self._expired(_NOBODY, int(clock_us[at])), clock_us[at : at + 1])
                 self._sweep(int(clock_us[at]))
         if begin < len(batch):
-            yield batch.slice(begin, len(batch)), clock_us[begin:]
+            yield self._step(batch.slice(begin, len(batch)), clock_us[begin:])
+
+    def _end(self, slots: Int64, clock_us: Int64) -> Windows:
+        """Close the open windows of these slots; ``clock_us`` (0 or 1,) is when the next packet finds them over."""
+        records, start = self._open.merge(slots, blank(0), _NOBODY, np.zeros(len(slots), np.int64))
+        return self._close(records, slots, start, clock_us)
 
     def _step(self, batch: PacketBatch, clock_us: Int64) -> Windows:
         columns = decode(batch)

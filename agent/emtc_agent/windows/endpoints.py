@@ -66,7 +66,10 @@ class EndpointTable:
             if len(newcomers):
                 self._settle(newcomers[first_in_time(tag[newcomers])], row, tag, identity, clock_us)
                 slot[newcomers] = self._sets.find(row[newcomers], tag[newcomers])
-            slot[slot == SPILLED] = self.overflow
+            homeless = missing[slot[missing] == SPILLED]
+            slot[homeless] = self.overflow
+            if len(homeless) and self.first_us[self.overflow] == NEVER:
+                self.first_us[self.overflow] = clock_us[homeless[0]]
         return slot
 
     def _settle(self, first: Int64, row: Int64, tag: UInt64, identity: Identity, clock_us: Int64) -> None:
@@ -88,8 +91,6 @@ class EndpointTable:
         """Note packets of distinct slots and when the last one came."""
         self.packets[slot] += packets
         self.last_us[slot] = last_us
-        if self.first_us[self.overflow] == NEVER and (slot == self.overflow).any():
-            self.first_us[self.overflow] = last_us[slot == self.overflow][0]
 
     def sweep(self, now_us: int, idle_us: int, brief_packets: int, brief_idle_us: int) -> Int64:
         """Free the slots of endpoints that fell silent.

@@ -56,6 +56,15 @@ def test_udp_over_ipv6_behind_extension_headers(src, dst, sport, dport, payload)
     assert got["payload_len"] == len(payload)
 
 
+@pytest.mark.parametrize("body", [f.tcp(), f.udp(length=0)])
+def test_a_length_on_the_wire_that_is_absurd_stays_a_length(body):
+    """No total length in the header (as with segmentation offload), so that the record's own counts."""
+    proto = f.UDP if len(body) == 8 else f.TCP
+    got = one(f.ether(f.ipv4(body, proto=proto, total=0)), wire_len=2**32 - 1)
+    assert got["net_len"] == 2**31 - 1 - 14
+    assert got["payload_len"] == got["net_len"] - 20 - len(body)
+
+
 @given(st.lists(st.tuples(st.sampled_from((f.VLAN, f.QINQ)), st.integers(0, 4095)), max_size=3))
 def test_vlan_tags_are_skipped(tags):
     got = one(f.ether(f.ipv4(f.udp(), proto=f.UDP), tags=tuple(tags)))

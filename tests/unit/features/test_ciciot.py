@@ -3,6 +3,7 @@
 import csv
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,13 +73,17 @@ def wire(draw):
     return octets[: draw(st.sampled_from([None, None, None, 13, 30, 40, 50]))]
 
 
-steps = st.sampled_from([0, 1, 7, 1_000, 500_000, 3_000_000, -2_000])
+NO_TIME = -1
+steps = st.sampled_from([0, 1, 7, 1_000, 500_000, 3_000_000, -2_000, NO_TIME])
 
 
 def timed(made):
-    """(time, frame) pairs of (time since the last, frame) pairs."""
+    """(time, frame) pairs of (time since the last, frame) pairs; those of the last step have no time."""
     times = itertools.accumulate(step for step, _ in made)
-    return [(1_690_000_000_123_456 + ts_us, octets) for ts_us, (_, octets) in zip(times, made, strict=True)]
+    return [
+        (0 if step == NO_TIME else 1_690_000_000_123_456 + ts_us, octets)
+        for ts_us, (step, octets) in zip(times, made, strict=True)
+    ]
 
 
 captures = st.lists(st.tuples(steps, wire()), min_size=1, max_size=70).map(timed)
@@ -111,6 +116,18 @@ def test_rows_do_not_depend_on_how_the_stream_is_cut(name, packets, chunk_bytes,
     whole, cut = extract(schema, packets, chunk_bytes), extract(schema, packets, chunk_bytes, cuts)
     assert whole.features.tobytes() == cut.features.tobytes()
     assert whole.last_us.tolist() == cut.last_us.tolist()
+
+
+@pytest.mark.parametrize("name", ORACLES)
+def test_a_vlan_tag_hides_a_frame_also_beside_other_link_types(name):
+    """Whatever the batch holds besides: Ethernet frames are read as in a capture that has no others."""
+    ip = frames.ipv4()
+    packets = [frames.ether(ip, tags=((frames.VLAN, 5),)), frames.ether(ip), ip]
+    batch = replace(batch_of(packets), linktype=np.array([1, 1, 101], np.uint16))
+    extractor = open_extractor(get_schema(name))
+    assert len(extractor.push(batch)) == 0
+    assert extractor.stats.other == {"neither_ipv4_nor_arp": 1}
+    assert extractor.finish().packets.tolist() == [2]
 
 
 def original(path, columns):

@@ -1,8 +1,10 @@
 """``edge-v1`` rows against the packet-by-packet oracle, and their independence of batch cuts."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,6 +73,34 @@ def test_the_smallest_table_takes_a_flood_of_forged_senders():
     assert set(rows.kind.tolist()) == {EndpointKind.IP, EndpointKind.OVERFLOW}
     assert extractor.stats.endpoints == 8
     assert extractor.stats.spilled == rows.packets[rows.kind == EndpointKind.OVERFLOW].sum()
+
+
+def test_open_windows_of_those_who_are_forgotten_are_closed_under_their_own_names():
+    """The device that comes as the table is swept takes a freed place, not the window that was open there."""
+    extractor = EdgeExtractor(EdgeConfig(max_endpoints=8))
+    first = extractor.push(syn_flood(SWEEP_PACKETS, "203.0.113.9", sources="10"))
+    device = [frames.ipv4(frames.udp(), "192.168.0.1", "203.0.113.9", frames.UDP)] * 3
+    later = extractor.push(batch_of(device, [1_200_000_000] * 3, linktype=RAW))
+    rows = join([first, later, extractor.finish()], len(COLUMNS))
+    assert extractor.stats.evicted == 8
+    packets = dict.fromkeys(identities(rows), 0)
+    for name, number in zip(identities(rows), rows.packets.tolist(), strict=True):
+        packets[name] += number
+    assert packets["192.168.0.1"] == 3
+    assert sum(number == 1 for name, number in packets.items() if name.startswith("10.")) == 8
+
+
+@pytest.mark.parametrize("size", [1, 100])
+def test_rows_of_endpoints_without_room_do_not_depend_on_how_the_stream_is_cut(size):
+    flood = syn_flood(1_000, "203.0.113.9", sources="10")
+    flood = replace(flood, ts_us=flood.ts_us * 30_000)  # five minutes: longer than an endpoint's learning time
+
+    def rows(size):
+        extractor = EdgeExtractor(EdgeConfig(max_endpoints=8, hash_key=1))
+        parts = [extractor.push(flood.slice(at, at + size)) for at in range(0, len(flood), size)]
+        return join([*parts, extractor.finish()], len(COLUMNS)).features
+
+    assert rows(size).tobytes() == rows(len(flood)).tobytes()
 
 
 def test_forged_senders_are_forgotten_and_make_room_for_a_device():
