@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from gzip import BadGzipFile
-from io import BufferedReader
+from io import BufferedIOBase
 
 import numpy as np
 
@@ -21,14 +21,14 @@ class ReadBuffer:
         octets: (size + GUARD_BYTES,) uint8; ``octets[:fill]`` is valid.
         fill: Valid bytes.
         ended: Whether the stream has no more bytes.
-        broken: Whether the stream ended in an error (cut or corrupt gzip).
+        error: What the stream ended in, if not in its end (cut or corrupt gzip); else empty.
     """
 
-    def __init__(self, stream: BufferedReader, size_bytes: int) -> None:
+    def __init__(self, stream: BufferedIOBase, size_bytes: int) -> None:
         self.octets = np.zeros(size_bytes + GUARD_BYTES, np.uint8)
         self.fill = 0
         self.ended = False
-        self.broken = False
+        self.error = ""
         self._stream = stream
         self._size = size_bytes
         self._view = self.octets.data
@@ -54,7 +54,8 @@ class ReadBuffer:
 
     def _read(self) -> int:
         try:
-            return self._stream.readinto(self._view[self.fill : self._size])
-        except (EOFError, BadGzipFile, zlib.error, OSError):
-            self.broken = True
+            # Once: what was read before an error would be lost with it.
+            return self._stream.readinto1(self._view[self.fill : self._size])
+        except (EOFError, BadGzipFile, zlib.error, OSError) as error:
+            self.error = str(error)
             return 0

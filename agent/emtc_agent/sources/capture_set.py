@@ -10,7 +10,7 @@ from types import TracebackType
 
 from emtc_agent.packets import PacketBatch
 from emtc_agent.sources.buffer import BUFFER_BYTES, SMALL_BUFFER_BYTES
-from emtc_agent.sources.files import BATCH_PACKETS, STDIN, open_capture
+from emtc_agent.sources.files import BATCH_PACKETS, STDIN, is_pipe, open_capture
 from emtc_agent.sources.merge import merge
 from emtc_agent.sources.reader import CaptureReader, SourceStats
 from emtc_contract.errors import CaptureError
@@ -67,13 +67,14 @@ class CaptureSet:
         self._done_bytes = 0
         self._damage: list[str] = []
         names = expand(sources)
-        self._captures = [(0, STDIN)] if names == [STDIN] else [(self._look_into(name), name) for name in names]
+        alone = len(names) == 1 and is_pipe(names[0])
+        self._captures = [(0, names[0])] if alone else [(self._look_into(name), name) for name in names]
         self._buffer_bytes = BUFFER_BYTES if len(names) <= _FEW or one_by_one else SMALL_BUFFER_BYTES
 
     def _look_into(self, name: str) -> int:
         """Check a file; returns the time of its first packet, microseconds."""
-        if name == STDIN:
-            raise CaptureError("standard input cannot be mixed with files")
+        if is_pipe(name):
+            raise CaptureError(f"{name}: standard input, or another pipe, cannot be mixed with files")
         with open_capture(name, batch_packets=1, buffer_bytes=SMALL_BUFFER_BYTES) as reader:
             self.size_bytes = (self.size_bytes or 0) + (reader.size_bytes or 0)
             return next((int(batch.ts_us[0]) for batch in reader), 0)
@@ -108,7 +109,9 @@ class CaptureSet:
 
     def _note_damage(self, reader: CaptureReader) -> None:
         stats = reader.stats
-        if stats.truncated:
+        if reader.error:
+            self._damage.append(f"{reader.name}: {reader.error}, after {stats.packets} packets")
+        elif stats.truncated:
             self._damage.append(f"{reader.name}: ends in the middle of a packet, after {stats.packets} packets")
         elif stats.malformed:
             self._damage.append(f"{reader.name}: {stats.malformed} broken record(s) beside {stats.packets} packets")

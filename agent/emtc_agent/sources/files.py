@@ -6,12 +6,11 @@ import gzip
 import io
 import os
 import sys
-import zlib
 from contextlib import ExitStack
 from pathlib import Path
 from typing import cast
 
-from emtc_agent.sources.buffer import BUFFER_BYTES
+from emtc_agent.sources.buffer import BUFFER_BYTES, ReadBuffer
 from emtc_agent.sources.pcap import MAGICS, PcapReader
 from emtc_agent.sources.pcapng import MAGIC as PCAPNG_MAGIC
 from emtc_agent.sources.pcapng import PcapngReader
@@ -38,37 +37,39 @@ def open_capture(
     """
     with ExitStack() as stack:
         source_file = _open(str(source), stack)
-        magic = _magic(source_file)
+        buffer = ReadBuffer(source_file.stream, buffer_bytes)
+        buffer.refill(0)
+        magic = buffer.octets[: min(buffer.fill, 4)].tobytes()
         if magic == PCAPNG_MAGIC:
-            reader: CaptureReader = PcapngReader(source_file, batch_packets, buffer_bytes)
+            reader: CaptureReader = PcapngReader(source_file, buffer, batch_packets)
         elif magic in MAGICS:
-            reader = PcapReader(source_file, batch_packets, buffer_bytes)
+            reader = PcapReader(source_file, buffer, batch_packets)
         else:
-            what = f"starts with {magic.hex(' ')}" if magic else "is empty"
+            what = buffer.error or (f"starts with {magic.hex(' ')}" if magic else "is empty")
             raise CaptureError(f"{source_file.name}: not a pcap or pcapng capture ({what})")
         source_file.closing = stack.pop_all()
         return reader
 
 
+def is_pipe(name: str) -> bool:
+    """Whether a source can be read only once: standard input, or a pipe that has a name."""
+    return name == STDIN or not Path(name).is_file()
+
+
 def _open(name: str, stack: ExitStack) -> OpenFile:
     if name == STDIN:
-        raw: io.BufferedReader = io.BufferedReader(cast("io.RawIOBase", sys.stdin.buffer))
-        opened = OpenFile("standard input", raw, None, None, stack)
+        opened = OpenFile("standard input", cast("io.BufferedIOBase", sys.stdin.buffer), None, None, stack)
     else:
         try:
-            raw = stack.enter_context(Path(name).open("rb"))  # noqa: SIM115 - the stack closes it
-            size_bytes = os.fstat(raw.fileno()).st_size
+            file = stack.enter_context(Path(name).open("rb"))  # noqa: SIM115 - the stack closes it
         except OSError as error:
             raise CaptureError(f"{name}: {error.strerror}") from None
-        opened = OpenFile(name, raw, raw, size_bytes, stack)
-    if raw.peek(2)[:2] == _GZIP_MAGIC:
-        opened.stream = io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=raw)))
+        known = not is_pipe(name)
+        opened = OpenFile(
+            name, file, file if known else None, os.fstat(file.fileno()).st_size if known else None, stack
+        )
+    patient = io.BufferedReader(cast("io.RawIOBase", opened.stream))  # its peek waits for more than a first byte
+    opened.stream = patient
+    if patient.peek(2)[:2] == _GZIP_MAGIC:
+        opened.stream = gzip.GzipFile(fileobj=patient)
     return opened
-
-
-def _magic(opened: OpenFile) -> bytes:
-    """The first four (decompressed) bytes, which stay unread."""
-    try:
-        return opened.stream.peek(4)[:4]
-    except (OSError, EOFError, zlib.error) as error:
-        raise CaptureError(f"{opened.name}: {error}") from None

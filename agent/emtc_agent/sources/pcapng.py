@@ -9,6 +9,7 @@ from struct import Struct
 import numpy as np
 
 from emtc_agent.packets import Bool, Int64, PacketBatch, UInt32, UInt64
+from emtc_agent.sources.buffer import ReadBuffer
 from emtc_agent.sources.reader import CaptureReader, OpenFile
 from emtc_contract.errors import CaptureError
 
@@ -51,12 +52,11 @@ class _Interface:
 class PcapngReader(CaptureReader):
     """Reads one pcapng file."""
 
-    def __init__(self, source: OpenFile, batch_packets: int, buffer_bytes: int) -> None:
-        super().__init__(source, batch_packets, buffer_bytes)
+    def __init__(self, source: OpenFile, buffer: ReadBuffer, batch_packets: int) -> None:
+        super().__init__(source, buffer, batch_packets)
         self._order = "<"
         self._interfaces: list[_Interface] = []
         self._last_us = 0  # simple packet blocks have no time of their own
-        self._buffer.refill(0)
         if self._section(0) is None:
             raise CaptureError(f"{self.name}: pcapng section header is broken")
 
@@ -73,7 +73,7 @@ class PcapngReader(CaptureReader):
                 self._buffer.skip(end + oversized)
                 self._buffer.refill(0)
             elif not self._buffer.refill(end) and not end:
-                self.stats.truncated += self._buffer.fill > 0 and not self._buffer.broken
+                self.stats.truncated += self._buffer.fill > 0 and not self._buffer.error
                 return
 
     def _walk(self) -> tuple[Int64, int, int]:

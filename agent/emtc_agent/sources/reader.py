@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from io import BufferedReader
+from io import BufferedIOBase, BufferedReader
 from types import TracebackType
 
 from emtc_agent.packets import PacketBatch
@@ -40,13 +40,13 @@ class OpenFile:
     Attributes:
         name: As the user called it.
         stream: Decompressed bytes.
-        file: The file itself, for the position; None where it cannot tell.
+        file: The file itself, for the position; None for a pipe.
         size_bytes: Size of the file, None if unknown.
         closing: Closes all of it.
     """
 
     name: str
-    stream: BufferedReader
+    stream: BufferedIOBase
     file: BufferedReader | None
     size_bytes: int | None
     closing: ExitStack
@@ -55,19 +55,29 @@ class OpenFile:
 class CaptureReader(ABC):
     """Iterates over the packets of one capture; a context manager that closes it.
 
+    Args:
+        source: The open file.
+        buffer: Its bytes, the first of them read.
+        batch_packets: Most packets per batch.
+
     Attributes:
         stats: Counters, complete when the iteration has ended.
         name: The file's name.
         size_bytes: Size of the (compressed) file, None if unknown.
     """
 
-    def __init__(self, source: OpenFile, batch_packets: int, buffer_bytes: int) -> None:
+    def __init__(self, source: OpenFile, buffer: ReadBuffer, batch_packets: int) -> None:
         self.stats = SourceStats()
         self.name = source.name
         self.size_bytes = source.size_bytes
         self._source = source
         self._batch_packets = batch_packets
-        self._buffer = ReadBuffer(source.stream, buffer_bytes)
+        self._buffer = buffer
+
+    @property
+    def error(self) -> str:
+        """What its bytes ended in, if not in their end (cut or corrupt gzip); else empty."""
+        return self._buffer.error
 
     @property
     def position_bytes(self) -> int:
@@ -82,7 +92,7 @@ class CaptureReader(ABC):
                 self.stats.captured_bytes += int(part.cap_len.sum())
                 self.stats.wire_bytes += int(part.wire_len.sum())
                 yield part
-        self.stats.truncated += self._buffer.broken
+        self.stats.truncated += bool(self._buffer.error)
 
     def __enter__(self) -> CaptureReader:
         return self

@@ -1,6 +1,9 @@
 """Captures are read as written, in every dialect; broken ones are counted, never a traceback."""
 
 import gzip
+import io
+import os
+import threading
 
 import numpy as np
 import pytest
@@ -66,6 +69,66 @@ def test_gzip_and_batch_size_change_nothing(found, batch, tmp_path_factory):
     path = tmp_path_factory.mktemp("gzip") / "capture.gz"
     path.write_bytes(gzip.compress(cf.pcap_bytes(found)))
     assert read(path, batch)[0] == [(ts, octets, len(octets)) for ts, octets in found]
+
+
+FOUND = [(BASE_US + at, b"packet %d" % at) for at in range(5_000)]
+
+
+class Trickle(io.RawIOBase):
+    """A pipe whose writer is slow: a single byte, then a few more at a time."""
+
+    def __init__(self, octets):
+        self.octets, self.at, self.most = octets, 0, 1
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        given = self.octets[self.at : self.at + min(self.most, len(buffer))]
+        buffer[: len(given)] = given
+        self.at += len(given)
+        self.most = 1_000
+        return len(given)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_standard_input_may_come_byte_by_byte(pack, monkeypatch):
+    stdin = io.TextIOWrapper(io.BufferedReader(Trickle(pack(cf.pcap_bytes(FOUND)))))
+    monkeypatch.setattr("sys.stdin", stdin)
+    assert [octets for _, octets, _ in read("-")[0]] == [octets for _, octets in FOUND]
+
+
+def test_a_pipe_with_a_name_is_read_once(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=(cf.pcap_bytes(FOUND),))
+    writer.start()
+    with CaptureSet([path]) as captures:
+        found = [ts for stream in captures.streams() for batch in stream for ts in batch.ts_us.tolist()]
+    writer.join()
+    assert found == [ts for ts, _ in FOUND]
+
+
+def test_all_members_of_a_gzip_are_read(tmp_path):
+    path, whole = tmp_path / "members.gz", cf.pcap_bytes(FOUND)
+    path.write_bytes(b"".join(gzip.compress(part) for part in (whole[:1], whole[1:70], b"", whole[70:])))
+    assert len(read(path)[0]) == len(FOUND)
+
+
+@pytest.mark.parametrize("damage", ["garbage behind it", "cut", "wrong checksum"])
+def test_everything_before_the_damage_of_a_gzip_is_read(damage, tmp_path):
+    path, rng = tmp_path / "damaged.gz", np.random.default_rng(1)
+    noise = [(BASE_US, rng.bytes(1_000)) for _ in range(5_000)]  # more than one read
+    packed = gzip.compress(cf.pcap_bytes(noise))
+    path.write_bytes(
+        {"cut": packed[:-2_000], "wrong checksum": packed[:-8] + bytes(8)}.get(damage, packed + b"garbage")
+    )
+    with CaptureSet([path]) as captures:
+        read_packets = sum(len(batch) for stream in captures.streams() for batch in stream)
+        assert read_packets >= len(noise) - 3
+        assert captures.stats.truncated == 1
+        with pytest.raises(CaptureError, match=rf"damaged\.gz: .*, after {read_packets} packets"):
+            captures.require_whole()
 
 
 def test_wire_length_survives_the_snap_length(tmp_path):
