@@ -6,6 +6,7 @@ Every round has its own random numbers, drawn from the seed and its number, so t
 from __future__ import annotations
 
 import faulthandler
+import gzip
 import sys
 import time
 import warnings
@@ -20,6 +21,7 @@ import numpy as np
 from fuzz import captures, packets, seeds
 
 HANG_S = 120
+CORPUS_BYTES = 200_000
 FAILED = Path("fuzz-failed.capture")
 Round = Callable[[np.random.Generator], int]
 
@@ -28,11 +30,19 @@ def rounds(corpus: Path | None) -> dict[str, Round]:
     """What a round of each kind does; it returns the number of inputs it tried."""
     files = seeds.captures()
     if corpus:
-        files += [file.read_bytes()[:200_000] for file in sorted(corpus.rglob("*")) if file.is_file()]
+        files += [start_of(file) for file in sorted(corpus.rglob("*")) if file.is_file()]
     return {
         "packets": partial(packets.fuzz_round, frames=seeds.packets()),
         "files": partial(captures.fuzz_round, captures=[one for one in files if len(one) > 24], path=FAILED),
     }
+
+
+def start_of(file: Path) -> bytes:
+    """The first bytes of a capture, unpacked."""
+    with file.open("rb") as raw:
+        packed = raw.read(2) == b"\x1f\x8b"
+    with gzip.open(file) if packed else file.open("rb") as opened:
+        return opened.read(CORPUS_BYTES)
 
 
 @click.command()
