@@ -6,6 +6,7 @@ Wireshark's own readers) chains many captures into one stream for it.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -34,11 +35,10 @@ _GROUPS = 16
 
 @dataclass(frozen=True)
 class CaptureInfo:
-    """What capinfos says of a file: its packets, their encapsulation, whether it ends inside a packet."""
+    """What capinfos says of a file: how many packets it has, whether it ends inside a packet."""
 
     file: Path
     packets: int
-    encapsulation: str
     cut: bool
 
 
@@ -52,12 +52,10 @@ def version() -> str:
 
 def capture_infos(files: Sequence[Path]) -> list[CaptureInfo]:
     """One for each file that is a capture for capinfos."""
-    done = subprocess.run(
-        ["capinfos", "-T", "-r", "-M", "-c", "-E", *files], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(["capinfos", "-T", "-r", "-M", "-c", *files], capture_output=True, text=True, check=False)
     cut = set(re.findall(r'An error occurred after reading \d+ packets from "(.*)"', done.stderr))
     rows = [line.split("\t") for line in done.stdout.splitlines()]
-    return [CaptureInfo(Path(name), int(packets), kind, name in cut) for name, kind, packets in rows]
+    return [CaptureInfo(Path(name), int(packets), name in cut) for name, packets in rows]
 
 
 def read_fields(
@@ -90,7 +88,7 @@ def _tshark(group: Sequence[CaptureInfo], names: Sequence[str], config: Path) ->
     command = ["tshark", "-n", "-Y", _IS_PACKET, "-T", "fields", "-E", "occurrence=a", "-E", "separator=/t"]
     command += [word for preference in _PREFERENCES for word in ("-o", preference)]
     command += [word for name in names for word in ("-e", name)]
-    where = {"PATH": "/usr/local/bin:/usr/bin:/bin", "WIRESHARK_CONFIG_DIR": str(config)}
+    where = os.environ | {"WIRESHARK_CONFIG_DIR": str(config)}
     if len(group) == 1:
         done = subprocess.run([*command, "-r", group[0].file], env=where, capture_output=True, text=True, check=False)
         assert done.returncode == (2 if group[0].cut else 0), done.stderr

@@ -17,15 +17,16 @@ import pytest
 import tshark
 from emtc_agent.columns import Mark, Other, decode
 from emtc_agent.sources import open_capture
+from emtc_contract.errors import CaptureError
 from support import SHARED, needs_shared
 from tshark_columns import COMPARED_MARKS, FIELDS, NAMES, tshark_columns
 
 pytestmark = [needs_shared, tshark.needs_tshark, pytest.mark.shared]
 CAPTURES = SHARED / "data" / "pcap"
 MEASURED_WITH = "4.0"
-ENCAP_TYPES = {0: 15, 1: 1, 9: 4, 101: 7, 104: 28, 113: 25, 228: 129, 229: 130, 276: 210}
-ENCAP_TYPES |= {8: 3, 105: 20, 127: 23, 129: 9, 195: 104}  # SLIP, two of 802.11, ARCnet, 802.15.4: not decoded
-"""Wireshark's own number of each LINKTYPE_ in the captures."""
+# Wireshark's own number of each LINKTYPE_ in the captures; those of the second line we do not decode.
+ENCAP_TYPES = {0: 15, 1: 1, 9: 4, 101: 7, 113: 25, 228: 129, 229: 130, 276: 210}
+ENCAP_TYPES |= {8: 3, 104: 28, 105: 20, 127: 23, 129: 9, 195: 104}  # SLIP, HDLC, 802.11 (2), ARCnet, 802.15.4
 TCP, UDP, AUTHENTICATION_HEADER = 6, 17, 51
 
 
@@ -178,9 +179,23 @@ def differences(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> l
     ]
 
 
-def test_every_packet_reads_as_tshark_reads_it(tmp_path, capsys):
+@pytest.fixture(scope="module")
+def infos():
+    """What capinfos says of the captures."""
+    return tshark.capture_infos(sorted(path for path in CAPTURES.rglob("*") if path.is_file()))
+
+
+def test_what_capinfos_takes_for_a_capture_is_one_for_us(infos):
+    assert infos
+    taken = {info.file for info in infos}
+    for file in CAPTURES.rglob("*"):
+        if file.is_file() and file not in taken:
+            with pytest.raises(CaptureError):
+                open_capture(file).close()
+
+
+def test_every_packet_reads_as_tshark_reads_it(infos, tmp_path, capsys):
     found, unknown, packets = Counter(), [], 0
-    infos = tshark.capture_infos(sorted(path for path in CAPTURES.rglob("*") if path.is_file()))
     for info, lines in tshark.read_fields(infos, FIELDS, tmp_path):
         name = str(info.file.relative_to(CAPTURES))
         ours = agent_columns(info.file)
@@ -192,7 +207,6 @@ def test_every_packet_reads_as_tshark_reads_it(tmp_path, capsys):
             unknown += [(name, one)] if kind is None else []
     with capsys.disabled():
         sys.stdout.write(f"\n{packets} packets of {len(infos)} captures, {found.total()} differ from tshark's\n")
-    assert packets
     version = tshark.version()
     by = f"tshark {version}" + ("" if version == MEASURED_WITH else f", but the table is for {MEASURED_WITH}")
     assert not unknown, f"unexplained ({by}): {unknown[:20]}"
