@@ -62,7 +62,7 @@ class Columns:
         reason: ``Other``.
         tcp_flags: TCP flag byte (FIN=1 SYN=2 RST=4 PSH=8 ACK=16 URG=32 ECE=64 CWR=128).
         ttl: IPv4 TTL or IPv6 hop limit.
-        op: ICMP / ICMPv6 type, or ARP operation.
+        op: ICMP / ICMPv6 type, or ARP operation (at most 255).
         src_port, dst_port: TCP or UDP ports where ``Mark.TRANSPORT``.
         src_hi, src_lo, dst_hi, dst_lo: Addresses.
         src_mac, dst_mac: Link addresses (48 bits), 0 where the link has none; SLL has only the source.

@@ -85,6 +85,7 @@ def ipv4(data: Bytes, at: Int64, captured: Int64, wire: Int64) -> Network:
         total = np.where(short, wire, total)
     if not good.all():
         broken = np.where(good, broken, (captured >= 20) | (wire < 20))
+        fragment = np.where(good, fragment, np.uint16(0))
     fragmented = fragment & 0x3FFF != 0
     marks = _marks(broken, captured < np.minimum(header_len, wire), fragmented, fragment & 0x1FFF != 0)
     l4_len = np.maximum(total - header_len, 0)

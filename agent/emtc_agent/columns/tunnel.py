@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emtc_agent.columns.columns import Mark
 from emtc_agent.columns.gather import headers
 from emtc_agent.columns.transport import UDP
 from emtc_agent.packets import Bool, Bytes, Int64, UInt32
@@ -43,6 +44,7 @@ _HEADER = np.dtype(
     }
 )
 _OCTET = np.dtype([("value", "u1")])
+_UDP_LENGTH = np.dtype([("length", ">u2")])
 
 
 def find_inner(out: dict[str, np.ndarray], data: Bytes) -> dict[int, Inner]:
@@ -53,7 +55,7 @@ def find_inner(out: dict[str, np.ndarray], data: Bytes) -> dict[int, Inner]:
     rows = np.flatnonzero(ported & (out["proto"] == UDP))
     at = out["payload_at"][rows]
     captured = out["payload_cap"][rows].astype(np.int64)
-    wire = out["payload_len"][rows].astype(np.int64)
+    wire = _payload_bytes(out, rows, data)
     header = headers(data, at, captured, _HEADER)
     size, is_pdu = _header_sizes(data, at, captured, header)
     first = headers(data, at + size, captured - size, _OCTET)["value"]
@@ -66,6 +68,17 @@ def find_inner(out: dict[str, np.ndarray], data: Bytes) -> dict[int, Inner]:
         if len(fits):
             found[version] = Inner(rows[fits], (at + size)[fits], (captured - size)[fits], (wire - size)[fits], teid)
     return found
+
+
+def _payload_bytes(out: dict[str, np.ndarray], rows: Int64, data: Bytes) -> Int64:
+    """(K,) payload bytes of whole datagrams: the packet inside goes on in the fragments behind the first."""
+    size = out["payload_len"][rows].astype(np.int64)
+    first = np.flatnonzero(out["marks"][rows] & Mark.FRAGMENT)
+    if len(first):
+        at = out["payload_at"][rows[first]] - 4
+        length = headers(data, at, np.full(len(first), 2), _UDP_LENGTH)["length"]
+        size[first] = np.maximum(size[first], length.astype(np.int64) - 8)
+    return size
 
 
 def _header_sizes(data: Bytes, at: Int64, captured: Int64, header: np.ndarray) -> tuple[Int64, Bool]:

@@ -102,6 +102,22 @@ def test_gtp_u_that_is_no_g_pdu_stays_outer():
     assert (got["teid"], got["dst_port"]) == (0, f.GTPU)
 
 
+def test_a_packet_inside_the_first_fragment_of_a_tunnel_is_no_damage():
+    inner = f.ipv4(f.tcp(b"x" * 1000))
+    datagram = f.udp(f.gtpu(inner, 7), f.GTPU, f.GTPU)
+    got = one(f.ether(f.ipv4(datagram[:600], proto=f.UDP, fragment=0x2000)))
+    assert (got["teid"], got["net_len"], got["payload_len"]) == (7, len(inner), 1000)
+    assert got["payload_cap"] == 600 - 8 - 8 - 40
+    assert not got["marks"] & Mark.MALFORMED
+
+
+def test_a_packet_inside_a_tunnel_that_claims_more_than_the_datagram_is_malformed():
+    inner = f.ipv4(f.tcp(b"x" * 1000), total=1041)
+    datagram = f.udp(f.gtpu(inner, 7), f.GTPU, f.GTPU)
+    assert one(f.ether(f.ipv4(datagram[:600], proto=f.UDP, fragment=0x2000)))["marks"] & Mark.MALFORMED
+    assert one(f.ether(f.ipv4(datagram, proto=f.UDP)))["marks"] & Mark.MALFORMED
+
+
 def test_arp():
     got = one(f.ether(f.arp(2, 0x0200_0000_0001, "10.0.0.1", 0x0200_0000_0002, "10.0.0.2"), f.ARP, 0x0200_0000_0001))
     assert (got["l3"], got["op"], got["src"], got["dst"]) == (L3.ARP, 2, "10.0.0.1", "10.0.0.2")
@@ -114,6 +130,13 @@ def test_later_fragments_have_no_ports():
     assert got["marks"] & Mark.FRAGMENT
     assert got["marks"] & Mark.LATER_FRAGMENT
     assert (got["src_port"], got["dst_port"]) == (0, 0)
+
+
+def test_an_unreadable_ipv4_header_tells_of_no_fragment():
+    fragment = f.ipv4(f.tcp(), fragment=0x2064)
+    got = one(f.ether(b"\x44" + fragment[1:]))
+    assert Other(got["reason"]) == Other.BAD_IPV4
+    assert Mark(got["marks"]) == Mark.MALFORMED
 
 
 @pytest.mark.parametrize(
