@@ -1,0 +1,259 @@
+"""What happens in a run: hosts, personalities, disturbances and attacks, from scenario and seed alone."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from emtc_lab.attacks.base import Aim, Attack
+from emtc_lab.attacks.types import ATTACKS
+from emtc_lab.devices.base import Spec
+from emtc_lab.devices.personality import draw
+from emtc_lab.link import Profile
+from emtc_lab.scenario import AttackPlan, Events, Group, Scenario
+from emtc_lab.site import ATTACKER_OUTSIDE_IP, C2_IP, SERVICES, Host, Site, lay_out
+from emtc_lab.topology import OUTSIDE
+
+Outages = tuple[tuple[float, float], ...]
+_FIRST_EVENT_S = 20.0
+END_S = 15.0
+"""Traffic after the last attack: answers and retries die out."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One attack: begins at ``at_s``, or ``pause_s`` after the one before if that is later."""
+
+    at_s: float
+    attack: str
+    style: str
+    namespace: str
+    attacker: Host | None
+    victims: tuple[str, ...]
+    seconds: float
+    pause_s: float
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Event:
+    """A disturbance of a server that the lab itself carries out."""
+
+    at_s: float
+    name: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole run.
+
+    Attributes:
+        site: The LAN.
+        hosts: Host of each device, in the order of ``specs``.
+        specs: The devices.
+        profiles: Link profile of each device.
+        outages: Outages of each device's link.
+        events: Disturbances of servers, in order of time.
+        steps: Attacks, in order of time.
+        impossible: Types that have no victim or no bot in this scenario.
+        seconds: Length of the run; attacks that take their time make it longer.
+    """
+
+    site: Site
+    hosts: tuple[Host, ...]
+    specs: tuple[Spec, ...]
+    profiles: tuple[Profile, ...]
+    outages: tuple[Outages, ...]
+    events: tuple[Event, ...]
+    steps: tuple[Step, ...]
+    impossible: tuple[str, ...]
+    seconds: float
+
+
+def make_plan(
+    scenario: Scenario, seed: int, minutes: float | None = None, styles: Sequence[str] | None = None
+) -> Plan:
+    """The plan of a run.
+
+    Args:
+        scenario: The site.
+        seed: Everything that is not in the scenario follows from it.
+        minutes: Instead of the scenario's.
+        styles: Of the attacks, instead of the scenario's; none of them for a benign run.
+    """
+    rng = random.Random(seed)
+    site, hosts = lay_out(rng, scenario.device_count)
+    groups = [group for group in scenario.devices for _ in range(group.count)]
+    seconds = (minutes or scenario.minutes) * 60
+    day = _Day(random.Random(f"{seed} events"), scenario.events, seconds, len(hosts))
+    specs = tuple(
+        _spec(rng, scenario, site, hosts, groups, number, day.moments[number]) for number in range(len(hosts))
+    )
+    planned = scenario.attacks.styles if scenario.attacks else ()
+    wanted = planned if styles is None else tuple(style for style in planned if style in styles)
+    steps, impossible = ([], []) if wanted == () else _attacks(scenario, seed, site, hosts, groups, wanted)
+    last = steps[-1].at_s + steps[-1].seconds + END_S if steps else 0.0
+    return Plan(
+        site=site,
+        hosts=tuple(hosts),
+        specs=specs,
+        profiles=tuple(scenario.profile(group.link) for group in groups),
+        outages=tuple(tuple(outages) for outages in day.outages),
+        events=tuple(sorted(day.events, key=lambda event: event.at_s)),
+        steps=tuple(steps),
+        impossible=tuple(impossible),
+        seconds=max(seconds, last),
+    )
+
+
+def _spec(
+    rng: random.Random,
+    scenario: Scenario,
+    site: Site,
+    hosts: list[Host],
+    groups: list[Group],
+    number: int,
+    moments: list[tuple[float, str]],
+) -> Spec:
+    peers: dict[str, list[str]] = {kind: [] for kind in sorted({group.kind for group in groups})}
+    for other, group in enumerate(groups):
+        if other != number:
+            peers[group.kind].append(hosts[other].ip)
+    group = groups[number]
+    return Spec(
+        name=hosts[number].name,
+        kind=group.kind,
+        ip=hosts[number].ip,
+        gateway=site.gateway.ip,
+        seed=rng.randrange(2**31),
+        compress=scenario.compress,
+        personality=draw(rng, group.personality),
+        peers=peers,
+        moments=tuple(sorted(moments)),
+    )
+
+
+class _Day:
+    """Disturbances: moments of devices, outages of links, events of servers."""
+
+    def __init__(self, rng: random.Random, events: Events, seconds: float, devices: int) -> None:
+        self.moments: list[list[tuple[float, str]]] = [[] for _ in range(devices)]
+        self.outages: list[list[tuple[float, float]]] = [[] for _ in range(devices)]
+        self.events: list[Event] = []
+        self._rng = rng
+        for name in events.__struct_fields__:
+            for at in self._times(getattr(events, name), seconds):
+                getattr(self, f"_{name.removesuffix('_s')}")(at)
+
+    def _times(self, mean_s: float, seconds: float) -> list[float]:
+        times: list[float] = []
+        at = _FIRST_EVENT_S
+        while mean_s > 0 and (at := at + self._rng.expovariate(1 / mean_s)) < seconds:
+            times.append(at)
+        return times
+
+    def _firmware_campaign(self, at: float) -> None:
+        for moments in self._rng.sample(self.moments, max(len(self.moments) // 2, 1)):
+            moments.append((at + self._rng.uniform(0, 20), "firmware"))
+
+    def _factory_reset(self, at: float) -> None:
+        self._rng.choice(self.moments).append((at, "factory_reset"))
+
+    def _power_cut(self, at: float) -> None:
+        for moments in self.moments:
+            moments.append((at + self._rng.uniform(0, 6), "boot"))
+
+    def _link_outage(self, at: float) -> None:
+        self._rng.choice(self.outages).append((at, at + self._rng.uniform(8, 60)))
+
+    def _broker_restart(self, at: float) -> None:
+        self.events += [Event(at, "broker down"), Event(at + self._rng.uniform(3, 20), "broker up")]
+
+    def _dns_failure(self, at: float) -> None:
+        self.events += [Event(at, "dns down"), Event(at + self._rng.uniform(5, 30), "dns up")]
+
+
+def _attacks(
+    scenario: Scenario, seed: int, site: Site, hosts: list[Host], groups: list[Group], styles: Sequence[str]
+) -> tuple[list[Step], list[str]]:
+    assert scenario.attacks
+    settings = scenario.attacks
+    rng = random.Random(f"{seed} attacks")
+    wanted = [(name, style) for name in scenario.attack_types for style in styles]
+    if settings.order == "shuffled":
+        rng.shuffle(wanted)
+    steps: list[Step] = []
+    impossible: list[str] = []
+    at = settings.quiet_start_s * rng.uniform(1.0, 1.2)
+    for name, style in wanted:
+        step = _step(ATTACKS[name], style, at, settings, rng, site, list(zip(hosts, groups, strict=True)))
+        if step is None:
+            impossible.append(name)
+        else:
+            steps.append(step)
+            at += step.seconds + step.pause_s
+    return steps, sorted(set(impossible))
+
+
+def _step(
+    attack: Attack,
+    style: str,
+    at: float,
+    settings: AttackPlan,
+    rng: random.Random,
+    site: Site,
+    devices: list[tuple[Host, Group]],
+) -> Step | None:
+    """An attack with attacker, victims and command; None where the scenario has none that fit."""
+    loud = style == "loud"
+    named = _choose_victims(attack, rng, devices, attack.most_victims if loud else 1)
+    bot = _choose_bot(attack, rng, devices, named)
+    if (attack.origin == "device" and not bot) or (attack.victim == "device" and not named):
+        return None
+    attacker, namespace = _attacker(attack, bot, site)
+    longest_s = settings.longest_s
+    seconds = rng.uniform(longest_s / 6, longest_s / 2) if loud else rng.uniform(longest_s * 0.7, longest_s)
+    victims = tuple(host.ip for host in named) or (_server(attack, site),)
+    aim = Aim(site, bot or site.attacker, victims, loud, round(seconds, 1), rng)
+    return Step(
+        at_s=round(at, 1),
+        attack=attack.name,
+        style=style,
+        namespace=namespace,
+        attacker=attacker,
+        victims=tuple(f"{host.ip};{host.mac}" for host in named) or ((victims[0],) if victims[0] else ()),
+        seconds=aim.seconds,
+        pause_s=round(settings.pause_s * rng.uniform(0.8, 1.4), 1),
+        command=tuple(attack.command(aim)),
+    )
+
+
+def _attacker(attack: Attack, bot: Host | None, site: Site) -> tuple[Host | None, str]:
+    """The host whose address the attack carries, if any, and the namespace it runs in."""
+    if attack.origin == "device":
+        assert bot
+        return bot, bot.name
+    if attack.origin == "lan":
+        return site.attacker, site.attacker.name
+    return (None if attack.forged else Host(OUTSIDE, ATTACKER_OUTSIDE_IP, "")), OUTSIDE
+
+
+def _choose_victims(attack: Attack, rng: random.Random, devices: list[tuple[Host, Group]], most: int) -> list[Host]:
+    """Some devices of one of the kinds needed, never all devices there are."""
+    fitting = [host for host, group in devices if not attack.needs or group.kind in attack.needs]
+    return rng.sample(fitting, min(len(fitting), most, len(devices) - 1)) if attack.victim == "device" else []
+
+
+def _choose_bot(
+    attack: Attack, rng: random.Random, devices: list[tuple[Host, Group]], victims: list[Host]
+) -> Host | None:
+    fitting = [host for host, group in devices if not attack.bots or group.kind in attack.bots]
+    others = [host for host in fitting if host not in victims]
+    return rng.choice(others) if attack.origin == "device" and others else None
+
+
+def _server(attack: Attack, site: Site) -> str:
+    if attack.victim == "c2":
+        return C2_IP
+    return {"lan": "", "gateway": site.gateway.ip, **SERVICES}[attack.victim]
