@@ -22,7 +22,8 @@ from emtc_lab.run import Lab, record
 from emtc_lab.safety import PARENT, own_namespace
 from emtc_lab.scenario import Group, Scenario, load
 
-_UNSHARE = ("setpriv", "--pdeathsig", "KILL", "unshare", "-Urnmpf", "--mount-proc", "--kill-child")
+_UNSHARE = ("setpriv", "--pdeathsig", "KILL", "unshare", "-nmpf", "--mount-proc", "--kill-child")
+_AS_USER = ("--user", "--map-root-user")
 _INTERRUPTED = 130
 
 
@@ -100,12 +101,20 @@ def _enter(*arguments: str) -> int:
     Interrupts are passed on to it, as it is in another session; it takes everything down and ends. Should this
     process be killed, the kernel ends that one, and with it all processes of the lab.
     """
-    require(["unshare", "ip"])
-    probe = subprocess.run([*_UNSHARE, "true"], capture_output=True, text=True, check=False)
-    if probe.returncode:
-        raise LabError(f"network namespaces are not available here: {probe.stderr.strip()[:200]}")
-    command = [*_UNSHARE, sys.executable, "-m", "emtc_lab", *(arguments or sys.argv[1:])]
+    require(["unshare", "setpriv", "ip"])
+    command = [*_unshare(), sys.executable, "-m", "emtc_lab", *(arguments or sys.argv[1:])]
     process = subprocess.Popen(command, env={**os.environ, PARENT: own_namespace()}, start_new_session=True)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os.killpg(process.pid, signal.SIGINT))
     return process.wait()
+
+
+def _unshare() -> tuple[str, ...]:
+    """The command that makes namespaces: in a user namespace where the kernel allows it, else as root without."""
+    complaint = ""
+    for more in (_AS_USER, ()):
+        probe = subprocess.run([*_UNSHARE, *more, "true"], capture_output=True, text=True, check=False)
+        if not probe.returncode:
+            return (*_UNSHARE, *more)
+        complaint = complaint or probe.stderr.strip()
+    raise LabError(f"network namespaces are not available here: {complaint[:200]}")

@@ -16,6 +16,7 @@ PACKAGES = {
     "ip": "iproute2",
     "ethtool": "ethtool",
     "unshare": "util-linux",
+    "setpriv": "util-linux",
     "mosquitto": "mosquitto",
     "mosquitto_pub": "mosquitto-clients",
     "coap-server-notls": "libcoap3-bin",

@@ -46,11 +46,11 @@ def record(scenario: Scenario, plan: Plan, seed: int, out: Path, say: Say) -> No
     Raises:
         LabError: The lab cannot be built, or ``out`` already holds a recording.
     """
-    out.mkdir(parents=True, exist_ok=True)
     if (out / "scenario.lock.toml").exists() or any(out.glob("*.pcap*")):
         raise LabError(f"{out}: already holds a recording")
     with Lab(plan) as lab:
         say(f"{scenario.name}: {len(plan.specs)} devices on {plan.site.network}, {plan.seconds:.0f} s, seed {seed}")
+        out.mkdir(parents=True, exist_ok=True)
         write_lock(out / "scenario.lock.toml", scenario, seed, plan)
         recordings = lab.start_recorders(scenario, out)
         lab.start_devices()

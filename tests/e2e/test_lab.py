@@ -3,9 +3,6 @@
 import csv
 import itertools
 import json
-import os
-import signal
-import socket
 import subprocess
 import tomllib
 from pathlib import Path
@@ -17,8 +14,8 @@ from emtc_lab.devices.kinds import KINDS
 from emtc_lab.plan import make_plan
 from emtc_lab.scenario import load
 from emtc_lab.verify import read_records
-from namespaces import need_namespaces
-from programs import BIN, assert_one_line_error, lines, run
+from namespaces import need_lab
+from programs import assert_one_line_error, lines, run
 
 SMOKE = Path(__file__).parents[2] / "lab" / "scenarios" / "smoke.toml"
 SEED = 3
@@ -28,7 +25,7 @@ pytestmark = pytest.mark.namespaces
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory):
-    need_namespaces()
+    need_lab()
     out = tmp_path_factory.mktemp("lab") / "run"
     done = run("emtc-lab", "run", SMOKE, "-o", out, "--seed", SEED)
     assert done.returncode == 0, done.stderr.decode()
@@ -137,34 +134,3 @@ def test_the_lock_file_tells_what_ran(recording, plan):
 def test_a_recording_is_never_overwritten(recording):
     done = run("emtc-lab", "run", SMOKE, "-o", recording)
     assert_one_line_error(done, str(recording), "already holds a recording")
-
-
-def test_nothing_outside_is_reachable_from_inside():
-    """A listener that this machine reaches is not reached from any namespace of the lab."""
-    need_namespaces()
-    with socket.create_server(("0.0.0.0", 0)) as listener:
-        port = listener.getsockname()[1]
-        own = {address[4][0] for address in socket.getaddrinfo(socket.gethostname(), port, socket.AF_INET)}
-        targets = [f"{ip}:{port}" for ip in sorted(own | {"127.0.0.1"})]
-        for target in targets:
-            socket.create_connection((target.split(":")[0], port), timeout=5).close()
-        done = run("emtc-lab", "check", *(word for target in targets for word in ("--target", target)))
-        told = lines(done.stdout)
-    assert done.returncode == 0, done.stderr.decode()
-    assert any("attacker" in line for line in told)
-    assert any("device" in line for line in told)
-    assert all("reaches nothing outside" in line for line in told)
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_leaves_nothing_behind(tmp_path, number):
-    need_namespaces()
-    command = [BIN / "emtc-lab", "run", SMOKE, "-o", tmp_path / "run"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True) as lab:
-        assert b"smoke: " in lab.stderr.readline()
-        os.killpg(lab.pid, number)
-        lab.communicate(timeout=60)
-    assert lab.returncode not in (0, 1)
-    with pytest.raises(ProcessLookupError):
-        os.killpg(lab.pid, 0)
-    assert not list((tmp_path / "run").rglob("*.part"))
