@@ -17,6 +17,7 @@ from emtc_lab.topology import OUTSIDE
 
 Outages = tuple[tuple[float, float], ...]
 _FIRST_EVENT_S = 20.0
+_LEAST_GAP_S = 60.0  # between two of a kind: a server is up again before it goes down
 END_S = 15.0
 """Traffic after the last attack: answers and retries die out."""
 
@@ -149,7 +150,7 @@ class _Day:
     def _times(self, mean_s: float, seconds: float) -> list[float]:
         times: list[float] = []
         at = _FIRST_EVENT_S
-        while mean_s > 0 and (at := at + self._rng.expovariate(1 / mean_s)) < seconds:
+        while mean_s > 0 and (at := at + max(self._rng.expovariate(1 / mean_s), _LEAST_GAP_S)) < seconds:
             times.append(at)
         return times
 

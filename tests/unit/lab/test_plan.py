@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from emtc_lab.attacks.base import MOST_BYTES
@@ -11,7 +12,7 @@ from emtc_lab.attacks.types import ATTACKS, FAMILIES
 from emtc_lab.devices.base import plan as device_plan
 from emtc_lab.devices.kinds import KINDS
 from emtc_lab.plan import make_plan
-from emtc_lab.scenario import load
+from emtc_lab.scenario import Events, load
 
 MIXED = load(Path(__file__).parents[3] / "lab" / "scenarios" / "mixed.toml")
 
@@ -126,6 +127,16 @@ def test_compression_brings_more_actions_into_the_same_time():
     slow = make_plan(MIXED, 3).specs[0]
     quick = dataclasses.replace(slow, compress=slow.compress * 10)
     assert actions(quick, 200)[-1][0] < actions(slow, 200)[-1][0] / 5
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_server_is_up_again_before_it_goes_down(seed):
+    often = msgspec.structs.replace(MIXED, events=Events(broker_restart_s=20.0, dns_failure_s=20.0))
+    events = make_plan(often, seed, minutes=60, styles=()).events
+    for server in ("broker", "dns"):
+        told = [event.name for event in events if event.name.startswith(server)]
+        assert len(told) > 20
+        assert told == [f"{server} down", f"{server} up"] * (len(told) // 2)
 
 
 def test_campaigns_and_resets_reach_the_devices_plan():
