@@ -68,6 +68,7 @@ class Conductor:
                 self._start(steps.pop(0), now)
             if now - told_at >= _PROGRESS_EVERY_S:
                 told_at = now
+                self.processes.require_alive("emulator", "sniff")
                 left = f", {len(steps)} attacks to come" if self.plan.steps else ""
                 self.say(f"{now:6.0f} of {self.plan.seconds:.0f} s: {self.packets()} packets{left}")
             wait(_TICK_S)

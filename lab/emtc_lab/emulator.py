@@ -44,7 +44,7 @@ class Wire:
 
 
 @dataclass(frozen=True)
-class _Port:
+class Port:
     """Where frames enter, the link they take, and where they leave."""
 
     source: int
@@ -58,7 +58,7 @@ class _Port:
 class Emulator:
     """Carries frames between ports; times are monotonic seconds."""
 
-    ports: dict[int, _Port]
+    ports: dict[int, Port]
     carried: int = 0
     lost: int = 0
     _waiting: list[tuple[float, int, int, bytes]] = field(default_factory=list)
@@ -106,15 +106,15 @@ def _open(name: str, *, modem: bool) -> int:
     return descriptor
 
 
-def _connect(wires: list[Wire]) -> dict[int, _Port]:
+def _connect(wires: list[Wire]) -> dict[int, Port]:
     ports = {}
     for wire in wires:
         near, far = (_open(name, modem=wire.modem) for name in (wire.gateway_end, wire.far_end))
         link = Link(wire.profile, random.Random(wire.seed), wire.outages)
         overhead = 0 if wire.modem else _ETHERNET_HEADER  # no radio link carries Ethernet headers
         # A host sends upwards to the gateway, the gateway upwards to the core.
-        ports[far] = _Port(far, near, link, not wire.modem, overhead)
-        ports[near] = _Port(near, far, link, wire.modem, overhead)
+        ports[far] = Port(far, near, link, not wire.modem, overhead)
+        ports[near] = Port(near, far, link, wire.modem, overhead)
     return ports
 
 

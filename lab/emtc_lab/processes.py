@@ -110,6 +110,12 @@ class Processes:
                 raise LabError(f"{name} does not start: {self.log(name).read_text(errors='replace')[-300:].strip()}")
             time.sleep(0.02)
 
+    def require_alive(self, *prefixes: str) -> None:
+        """Raise LabError if a program whose name starts like this has ended by itself."""
+        if gone := [name for name in self.dead() if name.startswith(prefixes)]:
+            told = self.log(gone[0]).read_text(errors="replace")[-300:].strip()
+            raise LabError(f"{', '.join(gone)} ended during the run: {told}")
+
     def dead(self) -> list[str]:
         """Names of programs that have ended by themselves."""
         return [name for name, process in self._running.items() if process.poll() is not None]

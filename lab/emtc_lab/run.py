@@ -29,6 +29,8 @@ from emtc_lab.views import write_gtpu
 
 _WORK = Path("/run/emtc-lab")
 _WAIT_S = 20.0
+_CAPTURE = "capture.pcap"
+_PART = f"{_CAPTURE}.part"
 Say = Callable[[str], None]
 
 
@@ -43,8 +45,11 @@ def record(scenario: Scenario, plan: Plan, seed: int, out: Path, say: Say) -> No
             and ``programs.log``; the other views have a folder each below it.
         say: Takes progress lines.
 
+    Until the run is complete its captures are called ``capture.pcap.part``: a capture that stands beside no labels
+    must not pass for a benign one.
+
     Raises:
-        LabError: The lab cannot be built, or ``out`` already holds a recording.
+        LabError: The lab cannot be built or falls apart, or ``out`` already holds a recording.
     """
     if (out / "scenario.lock.toml").exists() or any(out.glob("*.pcap*")):
         raise LabError(f"{out}: already holds a recording")
@@ -53,6 +58,7 @@ def record(scenario: Scenario, plan: Plan, seed: int, out: Path, say: Say) -> No
         out.mkdir(parents=True, exist_ok=True)
         write_lock(out / "scenario.lock.toml", scenario, seed, plan)
         recordings = lab.start_recorders(scenario, out)
+        say("recording; devices start")
         lab.start_devices()
         conductor = Conductor(plan, lab.processes, _WORK, lab.resolvers, say, lambda: _packets(recordings))
         lab.mark_begin()
@@ -120,9 +126,9 @@ class Lab:
     def start_recorders(self, scenario: Scenario, out: Path) -> list[Path]:
         """Record bridge and modem, as the scenario's views need them; returns the files."""
         wait_until_up(self.plan.site)
-        wanted = {BRIDGE: out / "capture.pcap"}
+        wanted = {BRIDGE: out / _PART}
         if set(scenario.views) != {"ethernet"}:
-            wanted[MODEM] = out / "raw-ip" / "capture.pcap"
+            wanted[MODEM] = out / "raw-ip" / _PART
         for interface, file in wanted.items():
             file.parent.mkdir(exist_ok=True)
             command = [sys.executable, "-m", "emtc_lab.sniff", interface, str(scenario.snaplen), str(file)]
@@ -152,15 +158,17 @@ def _make_target(path: Path) -> None:
 
 
 def _keep_views(scenario: Scenario, plan: Plan, out: Path) -> None:
+    for part in sorted(out.rglob(_PART)):
+        part.rename(part.with_name(_CAPTURE))
     raw = out / "raw-ip"
     if "gtp-u" in scenario.views:
         (out / "gtp-u").mkdir()
         devices = [spec.ip for spec in plan.specs]
-        write_gtpu(raw / "capture.pcap", out / "gtp-u" / "capture.pcap", devices, scenario.snaplen)
+        write_gtpu(raw / _CAPTURE, out / "gtp-u" / _CAPTURE, devices, scenario.snaplen)
     if raw.exists() and "raw-ip" not in scenario.views:
         shutil.rmtree(raw)
     if "ethernet" not in scenario.views:
-        (out / "capture.pcap").unlink()
+        (out / _CAPTURE).unlink()
 
 
 def _packets(recordings: list[Path]) -> int:

@@ -133,10 +133,13 @@ def _read(path):
 def test_an_interrupted_run_leaves_nothing_behind(tmp_path, number):
     out = tmp_path / "run"
     with subprocess.Popen([BIN / "emtc-lab", "run", SMOKE, "-o", out], stderr=subprocess.PIPE) as lab:
-        assert b"smoke: " in lab.stderr.readline()
+        while b"recording" not in (line := lab.stderr.readline()):
+            assert line
         assert len(processes_about(out)) >= 3  # this command, the lab, its recorder
         lab.send_signal(number)
         lab.stderr.read()  # closed once the last process of the lab is gone
         lab.wait(60)
     assert lab.returncode == (-number if number == signal.SIGKILL else 130)
     assert processes_about(out) == []
+    assert list(out.rglob("*.pcap")) == []  # no labels: what was recorded so far keeps its name with .part
+    assert list(out.rglob("*.pcap.part"))
