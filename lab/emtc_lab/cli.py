@@ -15,6 +15,7 @@ import click
 from emtc_contract.errors import EmtcError, LabError
 from emtc_lab.attacks.types import ATTACKS
 from emtc_lab.devices.kinds import KINDS
+from emtc_lab.overview import find, table
 from emtc_lab.plan import make_plan
 from emtc_lab.probe import default_targets, try_to_get_out
 from emtc_lab.processes import require
@@ -73,6 +74,15 @@ def show() -> None:
         click.echo(f"device  {name:24} {_first_line(sys.modules[kind.__module__].__doc__)}")
     for name, attack in ATTACKS.items():
         click.echo(f"attack  {name:24} {attack.family}: {_first_line(attack.command.__doc__)}")
+
+
+@main.command()
+@click.argument("folders", type=click.Path(exists=True, file_okay=False, path_type=Path), nargs=-1, required=True)
+def overview(folders: tuple[Path, ...]) -> None:
+    """Tell what recordings FOLDERS hold: packets, seconds, devices, and runs of each attack."""
+    with _one_line_errors():
+        for line in table(find(list(folders))):
+            click.echo(line)
 
 
 def _first_line(text: str | None) -> str:

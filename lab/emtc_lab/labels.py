@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+LABELS = "labels.csv"
 LEAST_PACKETS = 3
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 
 from emtc_lab.conduct import Conductor
-from emtc_lab.labels import LEAST_PACKETS, Label, write_labels
+from emtc_lab.labels import LABELS, LEAST_PACKETS, Label, write_labels
+from emtc_lab.overview import SUMMARY
 from emtc_lab.plan import Plan
 from emtc_lab.processes import PACKAGES
 from emtc_lab.scenario import Scenario
@@ -53,7 +54,7 @@ def write_results(
         view = str(capture_file.parent.relative_to(out)).replace(".", "ethernet")
         capture = Capture.read(capture_file)
         kept, dropped = _borne_out(conductor.labels, capture)
-        write_labels(capture_file.with_name("labels.csv"), kept)
+        write_labels(capture_file.with_name(LABELS), kept)
         counts[view] = {
             "packets": capture.packets,
             "seconds": round(capture.seconds, 1),
@@ -73,7 +74,7 @@ def write_results(
         "recorder": {log.stem: _last_line(log) for log in sorted(work.glob("sniff*.log"))},
         "view": counts,
     }
-    (out / "summary.toml").write_text(to_toml(summary))
+    (out / SUMMARY).write_text(to_toml(summary))
     logs = sorted(work.glob("*.log"))
     text = "".join(f"== {log.stem}\n{_without_actions(log)[-_LOG_TAIL:]}\n" for log in logs)
     (out / "programs.log").write_text(text)

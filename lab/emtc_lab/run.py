@@ -16,6 +16,7 @@ from emtc_contract.errors import LabError
 from emtc_lab.conduct import Conductor
 from emtc_lab.devices.personality import PERSONALITIES
 from emtc_lab.link import PROFILES
+from emtc_lab.overview import LOCK
 from emtc_lab.plan import Plan
 from emtc_lab.processes import PACKAGES, Processes, require, run
 from emtc_lab.report import write_lock, write_results
@@ -51,12 +52,12 @@ def record(scenario: Scenario, plan: Plan, seed: int, out: Path, say: Say) -> No
     Raises:
         LabError: The lab cannot be built or falls apart, or ``out`` already holds a recording.
     """
-    if (out / "scenario.lock.toml").exists() or any(out.glob("*.pcap*")):
+    if (out / LOCK).exists() or any(out.glob("*.pcap*")):
         raise LabError(f"{out}: already holds a recording")
     with Lab(plan) as lab:
         say(f"{scenario.name}: {len(plan.specs)} devices on {plan.site.network}, {plan.seconds:.0f} s, seed {seed}")
         out.mkdir(parents=True, exist_ok=True)
-        write_lock(out / "scenario.lock.toml", scenario, seed, plan)
+        write_lock(out / LOCK, scenario, seed, plan)
         recordings = lab.start_recorders(scenario, out)
         say("recording; devices start")
         lab.start_devices()

@@ -131,6 +131,23 @@ def test_the_lock_file_tells_what_ran(recording, plan):
     assert {"nmap", "mosquitto", "aiocoap", "kernel"} <= set(lock["versions"])
 
 
+def test_dhcp_offers_are_taken(recording):
+    assert fields(recording / "capture.pcap", "frame.number", only="dhcp.type == 2 && !icmp")
+    assert fields(recording / "capture.pcap", "frame.number", only="icmp.type == 3 && udp.dstport == 68") == []
+
+
+def test_an_overview_counts_runs_and_attacks(recording):
+    done = run("emtc-lab", "overview", recording.parent)
+    told = tomllib.loads((recording / "summary.toml").read_text())
+    assert done.returncode == 0
+    assert f"| smoke | {SEED} | 7 | {told['view']['ethernet']['packets']:,} |".encode() in done.stdout
+    assert b"| syn-scan | 1 |" in done.stdout
+
+
+def test_a_folder_without_recordings_is_one_line(tmp_path):
+    assert_one_line_error(run("emtc-lab", "overview", tmp_path), str(tmp_path), "no recordings", code=2)
+
+
 def test_a_recording_is_never_overwritten(recording):
     done = run("emtc-lab", "run", SMOKE, "-o", recording)
     assert_one_line_error(done, str(recording), "already holds a recording")

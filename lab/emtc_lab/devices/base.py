@@ -17,6 +17,7 @@ from emtc_lab.devices.personality import PERSONALITIES, Personality
 from emtc_lab.site import SERVICES, host_name
 
 LONGEST_ACTION_S = 150.0
+_DHCP_CLIENT_PORT = 68
 _QUIET_ERRORS = (OSError, ValueError, subprocess.SubprocessError)
 
 
@@ -166,9 +167,14 @@ class Device:
         self.program("ntpdig", "-t", "2", host_name("time"))
 
     def renew_lease(self) -> None:
-        """A DHCP exchange; the gateway offers the address it has."""
+        """A DHCP exchange; the gateway offers the address it has.
+
+        A socket on the client's port keeps the kernel, which has the address already, from refusing the offer.
+        """
         script = ("-s", "/bin/true", "-n", "-q", "-f", "-t", "3", "-T", "2")
-        self.program("udhcpc", "-i", "eth0", *script, "-x", f"hostname:{self.spec.name}", "-r", self.spec.ip)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.bind(("", _DHCP_CLIENT_PORT))
+            self.program("udhcpc", "-i", "eth0", *script, "-x", f"hostname:{self.spec.name}", "-r", self.spec.ip)
 
     def announce(self) -> None:
         """Announce itself by multicast DNS (a PTR response, RFC 6762)."""
