@@ -148,11 +148,12 @@ class _Day:
                 getattr(self, f"_{name.removesuffix('_s')}")(at)
 
     def _times(self, mean_s: float, seconds: float) -> list[float]:
-        times: list[float] = []
-        at = _FIRST_EVENT_S
-        while mean_s > 0 and (at := at + max(self._rng.expovariate(1 / mean_s), _LEAST_GAP_S)) < seconds:
-            times.append(at)
-        return times
+        if mean_s == 0:
+            return []
+        times = [_FIRST_EVENT_S + self._rng.expovariate(1 / mean_s)]
+        while times[-1] < seconds:
+            times.append(times[-1] + max(self._rng.expovariate(1 / mean_s), _LEAST_GAP_S))
+        return times[:-1]
 
     def _firmware_campaign(self, at: float) -> None:
         for moments in self._rng.sample(self.moments, max(len(self.moments) // 2, 1)):

@@ -28,8 +28,10 @@ _LOG_TAIL = 2000
 def write_lock(path: Path, scenario: Scenario, seed: int, plan: Plan) -> None:
     """``scenario.lock.toml``: the scenario with all defaults, the seed, what followed from it, and versions."""
     devices = [
-        {"name": spec.name, "kind": spec.kind, "ip": spec.ip, "mac": host.mac, **_plain(spec.personality)}
-        for spec, host in zip(plan.specs, plan.hosts, strict=True)
+        {"name": spec.name, "kind": spec.kind, "ip": spec.ip, "mac": host.mac}
+        | _plain(spec.personality)
+        | {"moments": list(spec.moments), "outages": list(outages)}
+        for spec, host, outages in zip(plan.specs, plan.hosts, plan.outages, strict=True)
     ]
     table: dict[str, Any] = {
         "seed": seed,
@@ -38,6 +40,7 @@ def write_lock(path: Path, scenario: Scenario, seed: int, plan: Plan) -> None:
         "gateway": plan.site.gateway.ip,
         "attacker": f"{plan.site.attacker.ip};{plan.site.attacker.mac}",
         "impossible": list(plan.impossible),
+        "events": [[event.at_s, event.name] for event in plan.events],
         "scenario": _plain(scenario),
         "versions": _versions(),
         "device": devices,

@@ -2,12 +2,15 @@
 
 import subprocess
 import tomllib
+from pathlib import Path
 
 import pytest
 
 from capture_files import write_pcap
 from emtc_lab.labels import Label, write_labels
-from emtc_lab.report import to_toml
+from emtc_lab.plan import make_plan
+from emtc_lab.report import to_toml, write_lock
+from emtc_lab.scenario import load
 from emtc_lab.verify import Capture
 from emtc_lab.views import write_gtpu
 from emtc_trainer.labels import read_labels
@@ -69,6 +72,18 @@ def test_the_trainer_reads_the_labels(tmp_path):
     assert len(read) == 2
     assert read[0].endpoints == {DEVICE, "02:00:00:00:00:01"}
     assert read[0].name == "recon/arp-sweep"
+
+
+def test_the_lock_file_tells_hosts_and_disturbances(tmp_path):
+    scenario = load(Path(__file__).parents[3] / "lab" / "scenarios" / "mixed.toml")
+    plan = make_plan(scenario, 7, minutes=120)
+    write_lock(tmp_path / "lock.toml", scenario, 7, plan)
+    lock = tomllib.loads((tmp_path / "lock.toml").read_text())
+    assert [device["mac"] for device in lock["device"]] == [host.mac for host in plan.hosts]
+    assert [device["outages"] for device in lock["device"]] == [[list(o) for o in known] for known in plan.outages]
+    assert lock["events"] == [[event.at_s, event.name] for event in plan.events] != []
+    assert lock["scenario"]["events"]["factory_reset_s"] == scenario.events.factory_reset_s
+    assert {"nmap", "mosquitto", "aiocoap", "kernel"} <= set(lock["versions"])
 
 
 def test_evidence_is_the_attacker_or_where_senders_are_forged_the_victim():
