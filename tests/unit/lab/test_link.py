@@ -39,11 +39,11 @@ def test_a_full_queue_drops():
 
 def test_half_duplex_shares_the_air_and_full_duplex_does_not():
     shared, apart = link(half_duplex=True), link(half_duplex=False)
-    alone = apart.send(0.0, 1000, up=False)
+    alone = link(half_duplex=False).send(0.0, 1000, up=False)
     for wire in (shared, apart):
         wire.send(0.0, 6000, up=True)
     assert shared.send(0.0, 1000, up=False) > alone
-    assert link(half_duplex=False).send(0.0, 1000, up=False) == alone
+    assert apart.send(0.0, 1000, up=False) == alone
 
 
 def test_after_silence_the_radio_connects_first_and_is_paged_before_that():
