@@ -148,6 +148,14 @@ def test_a_folder_without_recordings_is_one_line(tmp_path):
     assert_one_line_error(run("emtc-lab", "overview", tmp_path), str(tmp_path), "no recordings", code=2)
 
 
+def test_a_bad_scenario_is_one_line(tmp_path):
+    site = tmp_path / "site.toml"
+    site.write_text(SMOKE.read_text().replace("compress", "kompress"))
+    done = run("emtc-lab", "run", site, "-o", tmp_path / "run")
+    assert_one_line_error(done, str(site), "kompress", "did you mean compress", code=2)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_recording_is_never_overwritten(recording):
     done = run("emtc-lab", "run", SMOKE, "-o", recording)
     assert_one_line_error(done, str(recording), "already holds a recording")
