@@ -18,6 +18,7 @@ from emtc_lab.services.cloud import start_broker, start_cloud_dns
 
 _TICK_S = 0.1
 _PROGRESS_EVERY_S = 30.0
+_LONGEST_OPTIONS = 300  # curl is handed hundreds of URLs
 
 
 @dataclass
@@ -123,7 +124,7 @@ def _label(attack: _Running) -> Label:
         style=step.style,
         forged="yes" if kind.forged else "no",
         tool=_tool(step.command),
-        options=" ".join(step.command[1:]).replace(sys.executable, "python3"),
+        options=" ".join(step.command[1:]).replace(sys.executable, "python3")[:_LONGEST_OPTIONS],
     )
 
 

@@ -40,9 +40,9 @@ class Label:
     options: str
 
     @property
-    def evidence(self) -> list[str]:
-        """Addresses whose packets show that the attack took place."""
-        return [name for name in (self.attacker or self.victim).split(";") if name]
+    def evidence(self) -> list[list[str]]:
+        """Addresses that show the attack where they meet in a packet: the attacker's and the victims', if known."""
+        return [side.split(";") for side in (self.attacker, self.victim) if side]
 
 
 def write_labels(path: Path, labels: Sequence[Label]) -> None:

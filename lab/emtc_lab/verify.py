@@ -77,11 +77,11 @@ class Capture:
         """Time from the first to the last packet."""
         return (self.ts_us[-1] - self.ts_us[0]) / 1e6 if self.ts_us else 0.0
 
-    def count(self, wanted: list[str], start_us: int, end_us: int) -> int:
-        """Packets in a time range that carry one of these addresses (IPv4 or MAC)."""
-        packed = {_packed(name) for name in wanted}
+    def count(self, groups: list[list[str]], start_us: int, end_us: int) -> int:
+        """Packets in a time range that carry an address (IPv4 or MAC) of every group."""
+        packed = [{_packed(name) for name in group} for group in groups]
         first, last = bisect.bisect_left(self.ts_us, start_us), bisect.bisect_right(self.ts_us, end_us)
-        return sum(not packed.isdisjoint(names) for names in self.names[first:last])
+        return sum(all(names & group for group in packed) for names in self.names[first:last])
 
 
 def _packed(name: str) -> bytes:

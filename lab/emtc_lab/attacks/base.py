@@ -58,7 +58,8 @@ class Attack:
         family: Family by CICIoT2023's names where it has one.
         command: Makes the command line; the lab ends the tool when ``Aim.seconds`` have passed.
         origin: The attacker on the LAN, a taken-over device, or a host on the internet.
-        victim: ``device``, ``lan`` (everybody), ``gateway``, ``c2``, or a cloud service's name.
+        victim: ``device``, ``lan`` (everybody, or nobody in particular), ``gateway``, ``c2``, or a cloud service's
+            name.
         needs: Kinds one of which the victim must be; empty for any.
         bots: Kinds one of which the bot must be; empty for any.
         most_victims: How many devices its loud version attacks at once.

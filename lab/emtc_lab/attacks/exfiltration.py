@@ -36,9 +36,9 @@ def irc_session(aim: Aim) -> list[str]:
     return ["sh", "-c", f"{said} | curl -s -m {aim.seconds:.0f} telnet://{aim.victim}:6667"]
 
 
-@attack("dns-tunnel", "exfiltration", "device", "dns")
+@attack("dns-tunnel", "exfiltration", "device", "lan")
 def dns_tunnel(aim: Aim) -> list[str]:
-    """TXT and NULL queries whose names carry data."""
+    """TXT and NULL queries whose names carry data, to whatever resolver the device has."""
     gap_s = aim.rng.uniform(0.05, 0.2) if aim.loud else aim.rng.uniform(2, 6)
     return own("dns_carry", gap_s, f"{aim.seconds:.0f}", aim.rng.randrange(10**6))
 

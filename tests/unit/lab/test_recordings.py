@@ -29,16 +29,16 @@ def test_packets_are_counted_by_address_and_time(tmp_path):
     write_pcap(path, [packet(second * 1_000_000, DEVICE, SERVER) for second in range(10)])
     capture = Capture.read(path)
     assert (capture.packets, capture.seconds) == (10, 9.0)
-    assert capture.count([DEVICE], 2_000_000, 5_000_000) == 4
-    assert capture.count([SERVER], 2_000_001, 5_000_000) == 3
-    assert capture.count(["10.9.8.6"], 0, 10**9) == 0
-    assert capture.count(["00:00:00:00:00:02"], 0, 0) == 1
+    assert capture.count([[DEVICE]], 2_000_000, 5_000_000) == 4
+    assert capture.count([[SERVER], [DEVICE]], 2_000_001, 5_000_000) == 3
+    assert capture.count([["10.9.8.6"]], 0, 10**9) == capture.count([["10.9.8.6"], [SERVER]], 0, 10**9) == 0
+    assert capture.count([["10.9.8.6", "00:00:00:00:00:02"]], 0, 0) == 1
 
 
 def test_arp_counts_for_the_addresses_it_speaks_of(tmp_path):
     path = tmp_path / "capture.pcap"
     write_pcap(path, [(0, ether(arp(1, 2, "10.0.0.5", 0, "10.0.0.9"), 0x0806))])
-    assert Capture.read(path).count(["10.0.0.9"], 0, 0) == 1
+    assert Capture.read(path).count([["10.0.0.9"]], 0, 0) == 1
 
 
 def test_the_tunnel_view_keeps_every_packet_of_a_device(tmp_path):
@@ -62,7 +62,7 @@ def test_the_tunnel_view_keeps_every_packet_of_a_device(tmp_path):
     assert [int(row[0]) for row in rows[2:]] == [len(octets) + 50 for _, octets in inner]
     assert [row[1].split(",")[1] for row in rows[2:]] == [DEVICE, SERVER]
     assert rows[2][3] != rows[3][3]
-    assert Capture.read(out).count([DEVICE], 0, 10**9) == 2
+    assert Capture.read(out).count([[DEVICE]], 0, 10**9) == 2
 
 
 def test_the_trainer_reads_the_labels(tmp_path):
@@ -86,11 +86,11 @@ def test_the_lock_file_tells_hosts_and_disturbances(tmp_path):
     assert {"nmap", "mosquitto", "aiocoap", "kernel"} <= set(lock["versions"])
 
 
-def test_evidence_is_the_attacker_or_where_senders_are_forged_the_victim():
+def test_evidence_is_between_attacker_and_victim_or_at_the_victim_where_senders_are_forged():
     known = Label(1, 2, "10.0.0.1;02:00:00:00:00:01", "10.0.0.2", "", "", "", "", "", "")
     forged = Label(1, 2, "", "10.0.0.2", "", "", "", "", "", "")
-    assert known.evidence == ["10.0.0.1", "02:00:00:00:00:01"]
-    assert forged.evidence == ["10.0.0.2"]
+    assert known.evidence == [["10.0.0.1", "02:00:00:00:00:01"], ["10.0.0.2"]]
+    assert forged.evidence == [["10.0.0.2"]]
 
 
 @pytest.mark.parametrize(
