@@ -12,9 +12,10 @@ from pathlib import Path
 
 from emtc_lab.attacks.types import ATTACKS
 from emtc_lab.labels import Label
-from emtc_lab.plan import END_S, Event, Plan, Step
+from emtc_lab.plan import END_S, Event, Plan
 from emtc_lab.processes import Processes
 from emtc_lab.services.cloud import start_broker, start_cloud_dns
+from emtc_lab.steps import Step
 
 _TICK_S = 0.1
 _PROGRESS_EVERY_S = 30.0

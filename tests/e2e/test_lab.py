@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from emtc_lab.devices.base import plan as device_plan
+from emtc_lab.devices.habits import plan as device_plan
 from emtc_lab.devices.kinds import KINDS
 from emtc_lab.plan import make_plan
 from emtc_lab.scenario import load

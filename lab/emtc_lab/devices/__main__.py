@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from emtc_lab.devices import load_kind
-from emtc_lab.devices.base import Spec
+from emtc_lab.devices.habits import Spec
 
 
 def _tell(at: float, action: str) -> None:

@@ -1,6 +1,7 @@
 """A CoAP sensor: confirmable and non-confirmable readings (libcoap's client)."""
 
-from emtc_lab.devices.base import Device, Habit
+from emtc_lab.devices.base import Device
+from emtc_lab.devices.habits import Habit
 from emtc_lab.site import host_name
 
 

@@ -1,6 +1,7 @@
 """An HTTP reporter: plain reports, a configuration it fetches, firmware over the air."""
 
-from emtc_lab.devices.base import Device, Habit
+from emtc_lab.devices.base import Device
+from emtc_lab.devices.habits import Habit
 from emtc_lab.site import host_name
 
 

@@ -1,6 +1,7 @@
 """A home hub: reads the plugs and cameras of the LAN, tells the cloud over TLS."""
 
-from emtc_lab.devices.base import Device, Habit
+from emtc_lab.devices.base import Device
+from emtc_lab.devices.habits import Habit
 from emtc_lab.site import host_name
 
 

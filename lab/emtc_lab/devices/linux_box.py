@@ -1,6 +1,7 @@
 """A small Linux box (router, edge computer) with SSH; backs itself up to the cloud."""
 
-from emtc_lab.devices.base import Device, Habit
+from emtc_lab.devices.base import Device
+from emtc_lab.devices.habits import Habit
 from emtc_lab.services.login import serve_ssh
 from emtc_lab.site import host_name
 

@@ -4,7 +4,8 @@ import asyncio
 
 import aiocoap
 
-from emtc_lab.devices.base import Device, Habit
+from emtc_lab.devices.base import Device
+from emtc_lab.devices.habits import Habit
 from emtc_lab.site import host_name
 
 

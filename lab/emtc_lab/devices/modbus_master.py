@@ -1,6 +1,7 @@
 """A Modbus/TCP master (SCADA): polls the meters, writes a set point now and then (pymodbus)."""
 
-from emtc_lab.devices.base import Device, Habit
+from emtc_lab.devices.base import Device
+from emtc_lab.devices.habits import Habit
 from emtc_lab.services.modbus import open_meter
 from emtc_lab.site import host_name
 

@@ -1,6 +1,6 @@
 """A Modbus/TCP meter: a pymodbus server on the LAN, a daily value to the broker."""
 
-from emtc_lab.devices.base import Habit
+from emtc_lab.devices.habits import Habit
 from emtc_lab.devices.mqtt_session import MqttDevice
 from emtc_lab.services.modbus import serve_modbus
 

@@ -2,7 +2,7 @@
 
 import paho.mqtt.client as mqtt
 
-from emtc_lab.devices.base import Habit
+from emtc_lab.devices.habits import Habit
 from emtc_lab.devices.mqtt_session import MqttDevice
 from emtc_lab.site import host_name
 

@@ -1,6 +1,6 @@
 """An MQTT sensor: telemetry over a lasting connection, bursts when something happens."""
 
-from emtc_lab.devices.base import Habit
+from emtc_lab.devices.habits import Habit
 from emtc_lab.devices.mqtt_session import MqttDevice
 
 

@@ -1,6 +1,6 @@
 """A smart plug: MQTT to the cloud, a small HTTP page and mDNS on the LAN."""
 
-from emtc_lab.devices.base import Habit
+from emtc_lab.devices.habits import Habit
 from emtc_lab.devices.mqtt_session import MqttDevice
 from emtc_lab.services.web import serve_web
 

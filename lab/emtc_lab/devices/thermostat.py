@@ -1,6 +1,7 @@
 """A thermostat: polls the cloud for its set point, long polls while a user looks at it."""
 
-from emtc_lab.devices.base import Device, Habit
+from emtc_lab.devices.base import Device
+from emtc_lab.devices.habits import Habit
 from emtc_lab.site import host_name
 
 

@@ -1,6 +1,7 @@
 """A TLS reporter: every report is a TLS session of its own."""
 
-from emtc_lab.devices.base import Device, Habit
+from emtc_lab.devices.base import Device
+from emtc_lab.devices.habits import Habit
 from emtc_lab.site import host_name
 
 

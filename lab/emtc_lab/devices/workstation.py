@@ -8,7 +8,8 @@ import socket
 
 import asyncssh
 
-from emtc_lab.devices.base import Device, Habit
+from emtc_lab.devices.base import Device
+from emtc_lab.devices.habits import Habit
 from emtc_lab.services.login import PASSWORD, USER
 from emtc_lab.site import host_name
 

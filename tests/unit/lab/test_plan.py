@@ -9,7 +9,7 @@ import pytest
 
 from emtc_lab.attacks.base import MOST_BYTES
 from emtc_lab.attacks.types import ATTACKS, FAMILIES
-from emtc_lab.devices.base import plan as device_plan
+from emtc_lab.devices.habits import plan as device_plan
 from emtc_lab.devices.kinds import KINDS
 from emtc_lab.plan import make_plan
 from emtc_lab.scenario import Events, load
