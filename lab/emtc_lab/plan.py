@@ -68,25 +68,19 @@ def make_plan(
     """
     rng = random.Random(seed)
     site, hosts = lay_out(rng, scenario.device_count)
-    groups = [group for group in scenario.devices for _ in range(group.count)]
+    devices = list(zip(hosts, (group for group in scenario.devices for _ in range(group.count)), strict=True))
     seconds = (minutes or scenario.minutes) * 60
     day = _Day(random.Random(f"{seed} events"), scenario.events, seconds, len(hosts))
-    specs = tuple(
-        _spec(rng, scenario, site, hosts, groups, number, day.moments[number]) for number in range(len(hosts))
-    )
+    specs = tuple(_spec(rng, scenario, site, devices, number, day.moments[number]) for number in range(len(hosts)))
     planned = scenario.attacks.styles if scenario.attacks else ()
     wanted = planned if styles is None else tuple(style for style in planned if style in styles)
-    steps, impossible = (
-        ([], [])
-        if wanted == ()
-        else plan_attacks(scenario, seed, site, list(zip(hosts, groups, strict=True)), wanted)
-    )
+    steps, impossible = plan_attacks(scenario, seed, site, devices, wanted)
     last = steps[-1].at_s + steps[-1].seconds + END_S if steps else 0.0
     return Plan(
         site=site,
         hosts=tuple(hosts),
         specs=specs,
-        profiles=tuple(scenario.profile(group.link) for group in groups),
+        profiles=tuple(scenario.profile(group.link) for _, group in devices),
         outages=tuple(tuple(outages) for outages in day.outages),
         events=tuple(sorted(day.events, key=lambda event: event.at_s)),
         steps=tuple(steps),
@@ -99,20 +93,19 @@ def _spec(
     rng: random.Random,
     scenario: Scenario,
     site: Site,
-    hosts: list[Host],
-    groups: list[Group],
+    devices: list[tuple[Host, Group]],
     number: int,
     moments: list[tuple[float, str]],
 ) -> Spec:
-    peers: dict[str, list[str]] = {kind: [] for kind in sorted({group.kind for group in groups})}
-    for other, group in enumerate(groups):
-        if other != number:
-            peers[group.kind].append(hosts[other].ip)
-    group = groups[number]
+    host, group = devices[number]
+    peers: dict[str, list[str]] = {}
+    for other, its in devices:
+        if other is not host:
+            peers.setdefault(its.kind, []).append(other.ip)
     return Spec(
-        name=hosts[number].name,
+        name=host.name,
         kind=group.kind,
-        ip=hosts[number].ip,
+        ip=host.ip,
         gateway=site.gateway.ip,
         seed=rng.randrange(2**31),
         compress=scenario.compress,

@@ -32,8 +32,7 @@ def plan_attacks(
     scenario: Scenario, seed: int, site: Site, devices: list[tuple[Host, Group]], styles: Sequence[str]
 ) -> tuple[list[Step], list[str]]:
     """The attacks of a run in order of time, and the types that have no victim or no bot among the devices."""
-    assert scenario.attacks
-    settings = scenario.attacks
+    settings = scenario.attacks or AttackPlan()
     rng = random.Random(f"{seed} attacks")
     wanted = [(name, style) for name in scenario.attack_types for style in styles]
     if settings.order == "shuffled":
