@@ -3,12 +3,12 @@
 import csv
 import itertools
 import json
-import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from dissect import fields
 from emtc_lab.devices.habits import plan as device_plan
 from emtc_lab.devices.kinds import KINDS
 from emtc_lab.plan import make_plan
@@ -36,12 +36,6 @@ def recording(tmp_path_factory):
 @pytest.fixture(scope="module")
 def plan():
     return make_plan(load(SMOKE), SEED)
-
-
-def fields(capture, *names, only=""):
-    command = ["tshark", "-r", capture, "-T", "fields", *(word for name in names for word in ("-e", name))]
-    told = subprocess.run([*command, "-Y", only], capture_output=True, text=True, check=True).stdout
-    return [line.split("\t") for line in told.splitlines()]
 
 
 def labels_of(folder):

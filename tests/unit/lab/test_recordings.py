@@ -1,12 +1,12 @@
 """What is written beside a capture, and how a capture is checked against its labels."""
 
-import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from capture_files import write_pcap
+from dissect import fields
 from emtc_lab.labels import Label, write_labels
 from emtc_lab.plan import make_plan
 from emtc_lab.report import to_toml, write_lock
@@ -50,14 +50,7 @@ def test_the_tunnel_view_keeps_every_packet_of_a_device(tmp_path):
     stranger = (3_000_000, ipv4(udp(b"?"), "100.64.0.2", SERVER, 17))
     write_pcap(raw, [*inner, stranger], linktype=RAW_IP)
     assert write_gtpu(raw, out, ["10.9.8.1", DEVICE], 128) == 4  # two of them echoes
-    fields = ("frame.len", "ip.src", "gtp.message", "gtp.teid")
-    told = subprocess.run(
-        ["tshark", "-r", out, "-T", "fields", *(word for field in fields for word in ("-e", field))],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    rows = [line.split("\t") for line in told.splitlines()]
+    rows = fields(out, "frame.len", "ip.src", "gtp.message", "gtp.teid")
     assert [row[2] for row in rows] == ["0x01", "0x02", "0xff", "0xff"]
     assert [int(row[0]) for row in rows[2:]] == [len(octets) + 50 for _, octets in inner]
     assert [row[1].split(",")[1] for row in rows[2:]] == [DEVICE, SERVER]
