@@ -1,4 +1,4 @@
-"""Every attack once, loud and short, against the mixed site. Takes ten minutes; run by name."""
+"""Every attack once, loud and short, against the mixed site. Takes five minutes; run by name."""
 
 import csv
 import tomllib
