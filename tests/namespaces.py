@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -55,3 +56,12 @@ def need_namespaces() -> None:
     )
     if probe.returncode:
         pytest.skip(f"network namespaces are not available here: {probe.stderr.strip()[:100]}")
+
+
+def need_lab() -> None:
+    """Skip where the lab cannot be built: no namespaces, or no TAP interfaces."""
+    need_namespaces()
+    try:
+        os.close(os.open("/dev/net/tun", os.O_RDWR))
+    except OSError as error:
+        pytest.skip(f"/dev/net/tun cannot be opened: {error.strerror}")

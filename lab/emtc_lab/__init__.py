@@ -1,1 +1,1 @@
-"""The lab: real programs in own network namespaces -> labelled captures (see lab/README.md)."""
+"""The lab: real programs in own network namespaces -> labelled captures (see docs/lab.md)."""

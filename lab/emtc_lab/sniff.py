@@ -13,12 +13,15 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from emtc_lab.verify import ETHERNET, RAW_IP
+
 _ETH_P_ALL = 3
 _SOL_PACKET, _PACKET_STATISTICS, _PACKET_ADD_MEMBERSHIP, _PROMISCUOUS = 263, 6, 1, 1
 _SO_TIMESTAMPNS = 35
+_ARPHRD_ETHER = 1
 _BUFFER_BYTES = 32 << 20
-_PCAP_HEADER = struct.Struct("<IHHiIII")
-_RECORD_HEADER = struct.Struct("<IIII")
+PCAP_HEADER = struct.Struct("<IHHiIII")
+RECORD_HEADER = struct.Struct("<IIII")
 
 
 def open_socket(interface: str) -> socket.socket:
@@ -33,6 +36,11 @@ def open_socket(interface: str) -> socket.socket:
     return sniffer
 
 
+def pcap_header(snaplen: int, linktype: int) -> bytes:
+    """The file header of a pcap with microseconds."""
+    return PCAP_HEADER.pack(0xA1B2C3D4, 2, 4, 0, 0, snaplen, linktype)
+
+
 def main(interface: str, snaplen: str, path: str) -> None:
     """Record until SIGTERM."""
 
@@ -42,7 +50,9 @@ def main(interface: str, snaplen: str, path: str) -> None:
     signal.signal(signal.SIGTERM, end)
     limit = int(snaplen)
     with open_socket(interface) as sniffer, Path(path).open("wb") as file:
-        file.write(_PCAP_HEADER.pack(0xA1B2C3D4, 2, 4, 0, 0, limit, 1))
+        is_ethernet = sniffer.getsockname()[3] == _ARPHRD_ETHER
+        file.write(pcap_header(limit, ETHERNET if is_ethernet else RAW_IP))
+        file.flush()
         print("listening", flush=True)  # noqa: T201 - the lab waits for this line
         buffer = bytearray(65_536)
         try:
@@ -50,7 +60,7 @@ def main(interface: str, snaplen: str, path: str) -> None:
                 size, control, _, _ = sniffer.recvmsg_into([buffer], 64)
                 seconds, nanoseconds = struct.unpack("qq", control[0][2])
                 kept = min(size, limit)
-                file.write(_RECORD_HEADER.pack(seconds, nanoseconds // 1000, kept, size))
+                file.write(RECORD_HEADER.pack(seconds, nanoseconds // 1000, kept, size))
                 file.write(memoryview(buffer)[:kept])
         finally:
             statistics = sniffer.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)
