@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import click
 
+from emtc_agent.detector import RUNTIMES
 from emtc_agent.features import EdgeConfig
 from emtc_agent.windows.endpoints import MAX_CAPACITY
 from emtc_agent.windows.networks import PRIVATE, DeviceNetworks
@@ -25,6 +27,15 @@ class PowerOfTwo(click.IntRange):
         if number & (number - 1):
             self.fail(f"{number} is not a power of two.", param, ctx)
         return number
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeChoice:
+    """Arguments of ``open_runtime``."""
+
+    name: str | None = None
+    precision: str | None = None
+    threads: int = 1
 
 
 captures = click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
@@ -75,6 +86,27 @@ def edge_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="N",
             help="Remotes remembered per device, a power of two; any further ones stay new.",
         ),
+    )
+
+
+def runtime_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that make the ``choice`` argument of a command: what runs the model, and how."""
+
+    @functools.wraps(command)
+    def with_choice(*, runtime: str | None, precision: str | None, threads: int, **others: Any) -> Any:
+        return command(choice=RuntimeChoice(runtime, precision, threads), **others)
+
+    return add_options(
+        with_choice,
+        click.option(
+            "--runtime",
+            type=click.Choice([kind.name for kind in RUNTIMES]),
+            help="What runs the model. Default: the first of these that is installed and has a model in the bundle.",
+        ),
+        click.option(
+            "--precision", type=click.Choice(["fp32", "int8"]), help="Which model. Default: fp32 where there is one."
+        ),
+        click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="That score."),
     )
 
 

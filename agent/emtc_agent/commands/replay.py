@@ -18,11 +18,13 @@ from rich.console import Console
 
 from emtc_agent import __version__
 from emtc_agent.commands.options import (
+    RuntimeChoice,
     allow_damaged,
     broker_options,
     captures,
     edge_options,
     one_by_one,
+    runtime_options,
 )
 from emtc_agent.commands.pace import paced
 from emtc_agent.commands.progress import reading
@@ -57,6 +59,7 @@ _SPEEDS = {"max": 0.0, "1x": 1.0, "10x": 10.0}
 @broker_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines only: alerts, then one summary.")
 @click.option("--speed", type=click.Choice(list(_SPEEDS)), default="max", show_default=True, help="Replay speed.")
+@runtime_options
 @edge_options
 @one_by_one
 @allow_damaged
@@ -70,6 +73,7 @@ def replay(
     ca_file: str | None,
     as_json: bool,
     speed: str,
+    choice: RuntimeChoice,
     edge: EdgeConfig,
     one_by_one: bool,
     allow_damaged: bool,
@@ -81,7 +85,7 @@ def replay(
     """
     bundle = open_bundle(bundle_file)
     boot = secrets.token_hex(8)
-    pipeline, info = build_pipeline(bundle, edge, boot)
+    pipeline, info = build_pipeline(bundle, choice, edge, boot)
     with ExitStack() as stack:
         source = stack.enter_context(CaptureSet(captures, one_by_one=one_by_one))
         lines, table = JsonLines(sys.stdout), IncidentTable()
@@ -117,9 +121,9 @@ def open_bundle(path: Path | None) -> Bundle:
     return load_bundle(Path(str(files("emtc_agent").joinpath(SHIPPED_BUNDLE))))
 
 
-def build_pipeline(bundle: Bundle, edge: EdgeConfig, boot: str) -> tuple[Pipeline, Info]:
+def build_pipeline(bundle: Bundle, choice: RuntimeChoice, edge: EdgeConfig, boot: str) -> tuple[Pipeline, Info]:
     """The pipeline for a bundle, and what to tell about it."""
-    runtime = open_runtime(bundle)
+    runtime = open_runtime(bundle, choice.name, choice.precision, choice.threads)
     artifact = runtime.artifact
     scorer = Scorer(bundle, runtime)
     manifest = bundle.manifest

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +14,6 @@ from emtc_contract.bundle import (
     MANIFEST,
     MAX_MANIFEST_BYTES,
     MAX_MODEL_BYTES,
-    MODEL_CARD,
     Artifact,
     Manifest,
     decode_manifest,
@@ -22,7 +23,7 @@ from emtc_contract.schema import FeatureSchema
 from emtc_contract.schemas import get_schema
 
 _MAX_MEMBERS = 64
-_MAX_CARD_BYTES = 1 << 20
+_MAX_OTHER_BYTES = 8 << 20
 _MAX_BUNDLE_BYTES = 4 * MAX_MODEL_BYTES
 
 
@@ -43,11 +44,10 @@ class Bundle:
     models: dict[str, bytes]
 
     def artifact(self, runtime: str, precision: str | None = None) -> Artifact | None:
-        """The artifact for a runtime: of that precision, or the first there is."""
-        for artifact in self.manifest.artifacts:
-            if artifact.runtime == runtime and precision in (None, artifact.precision):
-                return artifact
-        return None
+        """The artifact for a runtime: of that precision, or else fp32 before others."""
+        held = [one for one in self.manifest.artifacts if one.runtime == runtime]
+        fitting = [one for one in held if precision in (None, one.precision)]
+        return min(fitting, key=lambda one: one.precision != "fp32", default=None)
 
 
 def load_bundle(path: Path) -> Bundle:
@@ -58,22 +58,34 @@ def load_bundle(path: Path) -> Bundle:
         SchemaError: Its models were made for another feature schema.
     """
     where = str(path)
+    with _opened(path) as archive:
+        members = _members(archive, where)
+        manifest = decode_manifest(_read(archive, members, MANIFEST, MAX_MANIFEST_BYTES, where), where)
+        models = {artifact.file: _read_model(archive, members, artifact, where) for artifact in manifest.artifacts}
+        for name, digest in manifest.digests.items():
+            _require_digest(_read(archive, members, name, _MAX_OTHER_BYTES, where), digest, name, where)
+    return Bundle(path.name, manifest, _schema(manifest, where), models)
+
+
+def read_member(path: Path, name: str) -> bytes:
+    """A member of a bundle that ``load_bundle`` accepts; raises BundleError if there is none."""
+    with _opened(path) as archive:
+        return _read(archive, _members(archive, str(path)), name, _MAX_OTHER_BYTES, str(path))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The zip; whatever is wrong with it is a BundleError that names it."""
+    where = str(path)
     try:
         if path.stat().st_size > _MAX_BUNDLE_BYTES:
             raise BundleError(f"{where}: larger than {_MAX_BUNDLE_BYTES} bytes")
         with zipfile.ZipFile(path) as archive:
-            members = _members(archive, where)
-            manifest = decode_manifest(_read(archive, members, MANIFEST, MAX_MANIFEST_BYTES, where), where)
-            models = {
-                artifact.file: _read_model(archive, members, artifact, where) for artifact in manifest.artifacts
-            }
-            if MODEL_CARD in members:
-                _read(archive, members, MODEL_CARD, _MAX_CARD_BYTES, where)
+            yield archive
     except OSError as error:
         raise BundleError(f"{where}: {error.strerror or error}") from None
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
         raise BundleError(f"{where}: not a readable zip: {error}") from None
-    return Bundle(path.name, manifest, _schema(manifest, where), models)
 
 
 def _members(archive: zipfile.ZipFile, where: str) -> dict[str, zipfile.ZipInfo]:
@@ -106,9 +118,13 @@ def _read_model(
     archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], artifact: Artifact, where: str
 ) -> bytes:
     model = _read(archive, members, artifact.file, artifact.size_bytes, where)
-    if len(model) != artifact.size_bytes or hashlib.sha256(model).hexdigest() != artifact.sha256:
-        raise BundleError(f"{where}: {artifact.file} does not match its digest in the manifest")
+    _require_digest(model, artifact.sha256, artifact.file, where)
     return model
+
+
+def _require_digest(content: bytes, sha256: str, name: str, where: str) -> None:
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise BundleError(f"{where}: {name} does not match its digest in the manifest")
 
 
 def _schema(manifest: Manifest, where: str) -> FeatureSchema:

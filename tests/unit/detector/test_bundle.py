@@ -35,7 +35,7 @@ def with_manifest(bundle_file, path, change):
 
 def test_a_good_bundle_loads_and_runs(bundle):
     assert bundle.manifest.name == "small"
-    assert open_runtime(bundle).artifact.file == "model.onnx"
+    assert open_runtime(bundle, "onnxruntime").artifact.file == "model.onnx"
 
 
 def test_a_changed_model_is_refused(bundle_file, tmp_path):
@@ -116,7 +116,7 @@ def test_a_model_that_is_no_model_is_refused(bundle_file, tmp_path):
     )
     write(tmp_path / "c", members(changed) | {"model.onnx": junk})
     with pytest.raises(BundleError, match="onnxruntime cannot load it"):
-        open_runtime(load_bundle(tmp_path / "c"))
+        open_runtime(load_bundle(tmp_path / "c"), "onnxruntime")
 
 
 @given(st.integers(0, 10**9), st.integers(0, 255))
