@@ -19,7 +19,8 @@ MANIFEST = "manifest.json"
 MODEL_CARD = "MODEL_CARD.md"
 CHECK_ROWS = "check.npz"
 MAX_MANIFEST_BYTES = 4 * 1024 * 1024
-MAX_MODEL_BYTES = 64 * 1024 * 1024
+MAX_MODEL_BYTES = 64 * 1024 * 1024  # of all models together
+MAX_BUNDLE_BYTES = 80 * 1024 * 1024
 
 INPUT = "features"
 OUTPUTS = ("score", "errors", "latent")
@@ -106,6 +107,8 @@ def decode_manifest(raw: bytes, where: str) -> Manifest:
         raise BundleError(f"{where}: bundle format {manifest.format}, this program reads {FORMAT}")
     for artifact in manifest.artifacts:
         _check_artifact(artifact, where)
+    if sum(artifact.size_bytes for artifact in manifest.artifacts) > MAX_MODEL_BYTES:
+        raise BundleError(f"{where}: models of more than {MAX_MODEL_BYTES} bytes")
     return manifest
 
 

@@ -15,6 +15,7 @@ from emtc_contract.bundle import Manifest, encode_manifest
 from emtc_contract.errors import RuntimeMissingError
 
 _CONVERTER = "pip install torch==2.13.0, then 'emtc-guard[export-tflite]'"
+_TABLE_WIDTH = 110
 _BUNDLE = click.argument("bundle_file", type=click.Path(dir_okay=False, path_type=Path), metavar="BUNDLE")
 
 
@@ -73,7 +74,15 @@ def show(bundle_file: Path, as_json: bool) -> None:
     metavar="FILE",
     help="Also judge by these labelled feature files or recordings, against the fp32 model; repeat.",
 )
-def verify(bundle_file: Path, data_files: tuple[Path, ...]) -> None:
+@click.option(
+    "--key",
+    "keys",
+    multiple=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PUB",
+    help="Also require a signature by this public key; repeat for several.",
+)
+def verify(bundle_file: Path, data_files: tuple[Path, ...], keys: tuple[Path, ...]) -> None:
     """Measure every model of BUNDLE in every runtime installed here; exit 0 if an agent may trust it.
 
     Checks digests, schema and form, then holds each model against the scores of the trained network that the
@@ -81,12 +90,44 @@ def verify(bundle_file: Path, data_files: tuple[Path, ...]) -> None:
     """
     from emtc_export import gates, verifying
 
-    bundle = load_bundle(bundle_file)
+    bundle = load_bundle(bundle_file, keys)
     measured = gates.of_bundle(bundle, verifying.stored_rows(bundle, bundle_file))
     if data_files:
         measured += gates.of_bundle(bundle, verifying.labelled_rows(bundle, data_files))
-    Console().print(verifying.table(measured, bundle_file.name))
+    console = Console()
+    console.width = max(console.width, _TABLE_WIDTH)  # a log file takes lines of any length
+    console.print(verifying.table(measured, bundle_file.name))
     gates.require(measured)
+
+
+@main.command()
+@click.argument("stem", type=click.Path(dir_okay=False, path_type=Path), metavar="NAME")
+@click.option("--no-password", is_flag=True, help="Do not encrypt the secret key.")
+@click.option("--password", envvar="EMTC_KEY_PASSWORD", help="Encrypts it. Default: asks.", show_envvar=True)
+def keygen(stem: Path, no_password: bool, password: str | None) -> None:
+    """Make a key pair in minisign's format: NAME.pub for gateways, NAME.key to keep.
+
+    Agents that are given NAME.pub take bundles signed with NAME.key only.
+    """
+    from emtc_export import signing
+
+    if password is None and not no_password:
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    public, secret = signing.generate(stem, "" if no_password else password or "")
+    click.echo(f"{public}: give it to gateways\n{secret}: keep it where bundles are made")
+
+
+@main.command()
+@_BUNDLE
+@click.option("--key", "secret", type=click.Path(dir_okay=False, path_type=Path), required=True, help="NAME.key")
+@click.option("--password", envvar="EMTC_KEY_PASSWORD", help="Of the key. Default: asks if needed.", show_envvar=True)
+def sign(bundle_file: Path, secret: Path, password: str | None) -> None:
+    """Sign BUNDLE: writes BUNDLE.minisig, which has to travel with it."""
+    from emtc_export import signing
+
+    if password is None and signing.is_encrypted(secret):
+        password = click.prompt("Password", hide_input=True)
+    click.echo(f"{signing.sign(bundle_file, secret, password or '')}: signed")
 
 
 def _show(manifest: Manifest, path: Path) -> None:

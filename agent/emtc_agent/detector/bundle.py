@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from emtc_agent.detector.signature import require_signature
 from emtc_contract.bundle import (
     MANIFEST,
+    MAX_BUNDLE_BYTES,
     MAX_MANIFEST_BYTES,
-    MAX_MODEL_BYTES,
     Artifact,
     Manifest,
     decode_manifest,
@@ -23,8 +25,8 @@ from emtc_contract.schema import FeatureSchema
 from emtc_contract.schemas import get_schema
 
 _MAX_MEMBERS = 64
+_BAD_ZIP = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError)
 _MAX_OTHER_BYTES = 8 << 20
-_MAX_BUNDLE_BYTES = 4 * MAX_MODEL_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Bundle:
     name: str
     manifest: Manifest
     schema: FeatureSchema
-    models: dict[str, bytes]
+    models: dict[str, bytes] = field(repr=False)
 
     def artifact(self, runtime: str, precision: str | None = None) -> Artifact | None:
         """The artifact for a runtime: of that precision, or else fp32 before others."""
@@ -50,15 +52,23 @@ class Bundle:
         return min(fitting, key=lambda one: one.precision != "fp32", default=None)
 
 
-def load_bundle(path: Path) -> Bundle:
+def load_bundle(path: Path, keys: Sequence[Path] = ()) -> Bundle:
     """Read and check a bundle.
+
+    Args:
+        path: The file.
+        keys: Public keys. With any, the bundle has to be signed by one of them, and nothing is unpacked before that
+            is clear; without, digests still tell damage, but anybody may have made it.
 
     Raises:
         BundleError: It is damaged, foreign or does not match its own manifest; says which member and why.
         SchemaError: Its models were made for another feature schema.
     """
     where = str(path)
-    with _opened(path) as archive:
+    raw = _bytes(path)
+    if keys:
+        require_signature(raw, path, keys)
+    with _opened(raw, where) as archive:
         members = _members(archive, where)
         manifest = decode_manifest(_read(archive, members, MANIFEST, MAX_MANIFEST_BYTES, where), where)
         models = {artifact.file: _read_model(archive, members, artifact, where) for artifact in manifest.artifacts}
@@ -69,22 +79,38 @@ def load_bundle(path: Path) -> Bundle:
 
 def read_member(path: Path, name: str) -> bytes:
     """A member of a bundle that ``load_bundle`` accepts; raises BundleError if there is none."""
-    with _opened(path) as archive:
-        return _read(archive, _members(archive, str(path)), name, _MAX_OTHER_BYTES, str(path))
+    where = str(path)
+    with _opened(_bytes(path), where) as archive:
+        return _read(archive, _members(archive, where), name, _MAX_OTHER_BYTES, where)
+
+
+def _bytes(path: Path) -> bytes:
+    """The whole file, read once: what is checked is what is used."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BUNDLE_BYTES + 1)
+    except OSError as error:
+        raise BundleError(f"{path}: {error.strerror or error}") from None
+    if len(raw) > MAX_BUNDLE_BYTES:
+        raise BundleError(f"{path}: larger than {MAX_BUNDLE_BYTES} bytes")
+    return raw
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    """The zip; whatever is wrong with it is a BundleError that names it."""
-    where = str(path)
+def _opened(raw: bytes, where: str) -> Iterator[zipfile.ZipFile]:
+    """The zip; whatever is wrong with it is a BundleError that says where."""
     try:
-        if path.stat().st_size > _MAX_BUNDLE_BYTES:
-            raise BundleError(f"{where}: larger than {_MAX_BUNDLE_BYTES} bytes")
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             yield archive
-    except OSError as error:
-        raise BundleError(f"{where}: {error.strerror or error}") from None
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        NotImplementedError,
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+    ) as error:
         raise BundleError(f"{where}: not a readable zip: {error}") from None
 
 
