@@ -92,7 +92,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     usual: dict[str, UsualRange]
     provenance: Provenance
     metrics: dict[str, float]
-    digests: dict[str, str] = {}
+    digests: dict[str, str]
 
 
 def decode_manifest(raw: bytes, where: str) -> Manifest:

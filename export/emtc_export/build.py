@@ -47,7 +47,16 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class ExportedFile:
+    """One form of a model.
+
+    Attributes:
+        name: Member of the bundle.
+        form: ``"onnx"`` or ``"tflite"``.
+        precision: ``"fp32"`` or ``"int8"``.
+        content: Bytes.
+    """
+
     name: str
     form: str
     precision: str
@@ -68,7 +77,7 @@ def build(model: TrainedModel, output: Path, label: Label, say: Say, *, tflite: 
         BundleError: A gate does not hold, or the converter failed; nothing is written then.
     """
     check = rows_to_check(model)
-    exported = list(_exported(model, say, tflite=tflite))
+    exported = list(export_files(model, say, tflite=tflite))
     measured: list[Gate] = []
     artifacts = []
     for file in exported:
@@ -96,20 +105,21 @@ def rows_to_check(model: TrainedModel) -> CheckRows:
     return CheckRows(rows, kind, score(model.module, rows), model.threshold)
 
 
-def _exported(model: TrainedModel, say: Say, *, tflite: bool) -> Iterator[_File]:
+def export_files(model: TrainedModel, say: Say, *, tflite: bool) -> Iterator[ExportedFile]:
+    """Every form of a model, not yet proved."""
     say("exporting to ONNX")
     onnx = to_onnx(exportable(model.module), len(model.schema.features))
-    yield _File("model.onnx", "onnx", "fp32", onnx)
+    yield ExportedFile("model.onnx", "onnx", "fp32", onnx)
     say("quantizing the ONNX model")
-    yield _File("model.int8.onnx", "onnx", "int8", to_int8(onnx, model.calibration))
+    yield ExportedFile("model.int8.onnx", "onnx", "int8", to_int8(onnx, model.calibration))
     if tflite:
         say("converting to TFLite and quantizing (10 s or so)")
         fp32, int8 = tflite_model.to_tflite(model)
-        yield _File("model.tflite", "tflite", "fp32", fp32)
-        yield _File("model.int8.tflite", "tflite", "int8", int8)
+        yield ExportedFile("model.tflite", "tflite", "fp32", fp32)
+        yield ExportedFile("model.int8.tflite", "tflite", "int8", int8)
 
 
-def _proved(file: _File, model: TrainedModel, check: CheckRows) -> tuple[Artifact, list[Gate]]:
+def _proved(file: ExportedFile, model: TrainedModel, check: CheckRows) -> tuple[Artifact, list[Gate]]:
     """The file with its own threshold and calibration, and its gates in every runtime installed here."""
     draft = Artifact(
         file=file.name,
@@ -152,6 +162,7 @@ def _manifest(model: TrainedModel, label: Label, artifacts: tuple[Artifact, ...]
         usual=model.usual,
         provenance=msgspec.structs.replace(model.provenance, versions=model.provenance.versions | versions),
         metrics=model.metrics,
+        digests={},
     )
 
 

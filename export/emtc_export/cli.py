@@ -72,7 +72,7 @@ def show(bundle_file: Path, as_json: bool) -> None:
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Also judge by these labelled feature files or recordings, against the fp32 model; repeat.",
+    help="Also judge by these labelled feature files or recordings, scores and incidents, against fp32; repeat.",
 )
 @click.option(
     "--key",
@@ -91,13 +91,15 @@ def verify(bundle_file: Path, data_files: tuple[Path, ...], keys: tuple[Path, ..
     from emtc_export import gates, verifying
 
     bundle = load_bundle(bundle_file, keys)
-    measured = gates.of_bundle(bundle, verifying.stored_rows(bundle, bundle_file))
+    tables = {"on the rows it carries": gates.of_bundle(bundle, verifying.stored_rows(bundle, bundle_file))}
     if data_files:
-        measured += gates.of_bundle(bundle, verifying.labelled_rows(bundle, data_files))
+        scores = gates.of_bundle(bundle, verifying.labelled_rows(bundle, data_files))
+        tables["on the data given"] = scores + verifying.same_incidents(bundle, data_files)
     console = Console()
     console.width = max(console.width, _TABLE_WIDTH)  # a log file takes lines of any length
-    console.print(verifying.table(measured, bundle_file.name))
-    gates.require(measured)
+    for where, measured in tables.items():
+        console.print(verifying.table(measured, f"{bundle_file.name} {where}"))
+    gates.require([gate for measured in tables.values() for gate in measured])
 
 
 @main.command()

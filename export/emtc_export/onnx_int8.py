@@ -1,4 +1,4 @@
-"""ONNX fp32 -> int8: the autoencoder's convolutions in 8 bits, transforms and score as they are."""
+"""ONNX fp32 -> int8: the autoencoder's wide convolutions in 8 bits, all else as it is."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from emtc_agent.detector import onnx_runtime  # noqa: F401  silences telemetry b
 from emtc_agent.packets import Float32
 from emtc_contract.bundle import INPUT
 from emtc_export.onnx_model import serialize
+from emtc_export.rewrite import kept_in_float
 
 from onnxruntime.quantization import QuantFormat, QuantType, quantize_static  # isort: skip
 from onnxruntime.quantization.calibrate import CalibrationDataReader  # isort: skip
@@ -44,6 +45,7 @@ def to_int8(model: bytes, rows: Float32) -> bytes:
                 _Rows(rows),
                 quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=_IN_AUTOENCODER,
+                nodes_to_exclude=_kept(onnx.load(prepared)),
                 per_channel=True,
                 activation_type=QuantType.QInt8,
                 weight_type=QuantType.QInt8,
@@ -51,6 +53,16 @@ def to_int8(model: bytes, rows: Float32) -> bytes:
         finally:
             logging.disable(logging.NOTSET)
         return serialize(onnx.load(quantized))
+
+
+def _kept(model: onnx.ModelProto) -> list[str]:
+    """Nodes of the layers that stay in float."""
+    weights = {f"autoencoder.{layer}.weight" for layer in kept_in_float(_decoder_layers(model))}
+    return [node.name for node in model.graph.node if node.op_type == "Conv" and node.input[1] in weights]
+
+
+def _decoder_layers(model: onnx.ModelProto) -> int:
+    return sum(".decoder." in one.name and one.name.endswith(".weight") for one in model.graph.initializer)
 
 
 class _Rows(CalibrationDataReader):  # type: ignore[misc]

@@ -17,13 +17,12 @@ from ai_edge_quantizer import qtyping, quantizer
 
 from emtc_agent.packets import Float32
 from emtc_contract.errors import EmtcError
-from emtc_export.rewrite import exportable
+from emtc_export.rewrite import exportable, kept_in_float
 from emtc_export.tflite_file import generalize
 from emtc_trainer.saved import load_model
 
 BATCH = 127  # prime, and no other dimension of our graphs
 FP32, INT8 = "model.tflite", "model.int8.tflite"
-_SCOPE = ".*autoencoder.*"  # tensors are named after the modules that make them
 _SIGNATURE, _INPUT = "serving_default", "args_0"
 
 
@@ -35,22 +34,30 @@ def main(model_file: Path, folder: Path) -> None:
     litert_torch.convert(exportable(model.module), (example,)).export(str(converted))
     (folder / FP32).write_bytes(generalize(converted.read_bytes(), BATCH))
     quantized = folder / "quantized.tflite"
-    _quantize(converted, model.calibration, quantized)
+    layers = len(model.module.autoencoder.decoder)
+    _quantize(converted, _scope(layers), model.calibration, quantized)
     (folder / INT8).write_bytes(generalize(quantized.read_bytes(), BATCH))
 
 
-def _quantize(converted: Path, rows: Float32, output: Path) -> None:
+def _scope(decoder_layers: int) -> str:
+    """A pattern for the outputs of what to quantize, which are named after the modules that make them."""
+    kept = {layer.replace("decoder.", "UpConv_") for layer in kept_in_float(decoder_layers)}
+    ups = {f"UpConv_{number}" for number in range(decoder_layers)} - kept
+    return f".*(Conv1d_[0-9]|{'|'.join(sorted(ups))}).*"
+
+
+def _quantize(converted: Path, scope: str, rows: Float32, output: Path) -> None:
     """8-bit weights and activations of the autoencoder alone: with transforms and score in 8 bits nothing is left."""
     ranges: dict[str, Any] = {}
     for at in range(0, len(rows), BATCH):
         batch = _resized(rows[at : at + BATCH], BATCH)
-        _widen(ranges, _quantizer(converted).calibrate({_SIGNATURE: [{_INPUT: batch}]}, num_threads=1))
-    _quantizer(converted).quantize(ranges).export_model(str(output), overwrite=True)
+        _widen(ranges, _quantizer(converted, scope).calibrate({_SIGNATURE: [{_INPUT: batch}]}, num_threads=1))
+    _quantizer(converted, scope).quantize(ranges).export_model(str(output), overwrite=True)
 
 
-def _quantizer(converted: Path) -> Any:
+def _quantizer(converted: Path, scope: str) -> Any:
     made = quantizer.Quantizer(str(converted))
-    made.add_static_config(_SCOPE, qtyping.TFLOperationName.ALL_SUPPORTED, 8, 8)
+    made.add_static_config(scope, qtyping.TFLOperationName.ALL_SUPPORTED, 8, 8)
     return made
 
 

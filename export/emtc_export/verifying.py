@@ -11,9 +11,11 @@ from rich.table import Table
 from emtc_agent.detector import Bundle, open_runtime, read_member
 from emtc_contract.bundle import CHECK_ROWS
 from emtc_contract.errors import BundleError
-from emtc_export import check_rows
+from emtc_export import check_rows, incidents
 from emtc_export.check_rows import ATTACK, BENIGN, CheckRows
 from emtc_export.gates import Gate
+
+_ROWS = (".csv", ".parquet")  # files of rows, not of packets
 
 
 def stored_rows(bundle: Bundle, path: Path) -> CheckRows:
@@ -35,6 +37,14 @@ def labelled_rows(bundle: Bundle, files: Sequence[Path]) -> CheckRows:
     kind = np.where(attack, ATTACK, BENIGN)
     score = runtime.run(data.features).score.astype(np.float64)
     return CheckRows(data.features, kind, score, runtime.artifact.threshold)
+
+
+def same_incidents(bundle: Bundle, files: Sequence[Path]) -> list[Gate]:
+    """Whether every model tells the same incidents, for those files that are captures or hold one."""
+    from emtc_trainer.data import capture_of
+
+    captures = [capture_of(file) if file.is_dir() else file for file in files if file.suffix not in _ROWS]
+    return incidents.measure(bundle, captures) if captures else []
 
 
 def table(measured: Sequence[Gate], title: str) -> Table:

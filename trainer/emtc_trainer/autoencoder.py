@@ -42,14 +42,20 @@ class UpConv(nn.Conv1d):
 
     Args:
         channels, out: Channels in and out.
+        rectified: Whether a ReLU follows; next to the convolution it fuses with it, and 8 bits are not spent on
+            negative values.
     """
 
-    def __init__(self, channels: int, out: int) -> None:
+    def __init__(self, channels: int, out: int, *, rectified: bool) -> None:
         super().__init__(channels, 2 * out, 3, padding=1)
+        self.rectified = rectified
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(N, channels, T) -> (N, out, 2T)."""
-        pairs = super().forward(hidden).transpose(1, 2)
+        pairs = super().forward(hidden)
+        if self.rectified:
+            pairs = torch.relu(pairs)
+        pairs = pairs.transpose(1, 2)
         return pairs.reshape(-1, 2 * pairs.shape[1], pairs.shape[2] // 2).transpose(1, 2)
 
 
@@ -70,8 +76,8 @@ class Autoencoder(nn.Module):
         self.encoder = nn.ModuleList(nn.Conv1d(a, b, 5, stride=2, padding=2) for a, b in itertools.pairwise(widths))
         self.squeeze = nn.Conv1d(widths[-1], preset.latent, 1)
         self.expand = nn.Conv1d(preset.latent, widths[-1], 1)
-        up = _transposed if preset.transposed else UpConv
-        self.decoder = nn.ModuleList(up(a, b) for a, b in itertools.pairwise(widths[::-1]))
+        up = _transposed if preset.transposed else _up
+        self.decoder = nn.ModuleList(up(a, b, b > 1) for a, b in itertools.pairwise(widths[::-1]))
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """(N, F) scaled features -> (N, F) reconstruction, (N, L) latent."""
@@ -80,12 +86,15 @@ class Autoencoder(nn.Module):
             hidden = torch.relu(layer(hidden))
         latent = self.squeeze(hidden)
         hidden = torch.relu(self.expand(latent))
-        for number, layer in enumerate(self.decoder):
+        for layer in self.decoder:
             hidden = layer(hidden)
-            if number < len(self.decoder) - 1:
-                hidden = torch.relu(hidden)
         return hidden.squeeze(1)[:, : self.features], latent.flatten(1)
 
 
-def _transposed(channels: int, out: int) -> nn.ConvTranspose1d:
-    return nn.ConvTranspose1d(channels, out, 4, stride=2, padding=1)
+def _up(channels: int, out: int, rectified: bool) -> nn.Module:
+    return UpConv(channels, out, rectified=rectified)
+
+
+def _transposed(channels: int, out: int, rectified: bool) -> nn.Module:
+    layer = nn.ConvTranspose1d(channels, out, 4, stride=2, padding=1)
+    return nn.Sequential(layer, nn.ReLU()) if rectified else layer

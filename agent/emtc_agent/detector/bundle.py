@@ -74,6 +74,9 @@ def load_bundle(path: Path, keys: Sequence[Path] = ()) -> Bundle:
         models = {artifact.file: _read_model(archive, members, artifact, where) for artifact in manifest.artifacts}
         for name, digest in manifest.digests.items():
             _require_digest(_read(archive, members, name, _MAX_OTHER_BYTES, where), digest, name, where)
+    unknown = set(members) - {MANIFEST, *models, *manifest.digests}
+    if unknown:
+        raise BundleError(f"{where}: the manifest does not know {min(unknown)}")
     return Bundle(path.name, manifest, _schema(manifest, where), models)
 
 

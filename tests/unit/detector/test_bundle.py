@@ -42,6 +42,7 @@ def test_a_model_of_another_length_is_refused(bundle_file, tmp_path):
         (lambda m: m.update(schema_name="edge-v9"), SchemaError, "edge-v9"),
         (lambda m: m.update(schema_digest="sha256:0"), SchemaError, "expected edge-v1"),
         (lambda m: m.pop("usual"), BundleError, "usual"),
+        (lambda m: m.pop("digests"), BundleError, "digests"),
         (lambda m: m["usual"].pop("packets"), BundleError, "packets"),
         (lambda m: m.update(surprise=1), BundleError, "surprise"),
         (lambda m: m["artifacts"][0].update(size_bytes=-1), BundleError, "size"),
@@ -102,6 +103,11 @@ def test_a_changed_octet_of_any_member_names_that_member(bundle_file, tmp_path):
         if name != MANIFEST:
             with pytest.raises(BundleError, match=f"{re.escape(name)} does not match its digest"):
                 load_bundle(path)
+
+
+def test_members_that_the_manifest_does_not_know_are_refused(bundle_file, tmp_path):
+    with pytest.raises(BundleError, match=r"the manifest does not know extra\.bin"):
+        load_bundle(write(tmp_path / "b", members(bundle_file) | {"extra.bin": b"x"}))
 
 
 @pytest.mark.parametrize("name", [MANIFEST, "model.onnx", "MODEL_CARD.md"])

@@ -1,0 +1,142 @@
+"""What is behind ``scripts/test-aarch64``: a minimal arm64 root, the agent's wheel in it, and qemu to run it."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+CAPTURE = ROOT / "lab" / "recordings" / "demo" / "capture.pcap.gz"
+WAYS = (("litert", "fp32"), ("litert", "int8"), ("onnxruntime", "fp32"), ("onnxruntime", "int8"))
+PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_27_aarch64", "manylinux_2_28_aarch64")
+LIMIT_S = 300
+
+
+def main(suite: str) -> int:
+    reason = missing()
+    if reason:
+        print(f"scripts/test-aarch64: skipped: {reason}")
+        return 0
+    system = ROOT / ".venv-aarch64" / suite
+    if not system.exists():
+        print(f"unpacking a minimal arm64 {suite}", flush=True)
+        make_system(suite, system)
+    print("installing the agent's wheel and its aarch64 libraries", flush=True)
+    install_agent(system)
+    equal = [same(system, *way) for way in WAYS]
+    return 0 if all(equal) else 1
+
+
+def missing() -> str:
+    """Why it cannot be done here; empty if it can."""
+    for tool in ("qemu-aarch64-static", "debootstrap", "dpkg-deb", "unshare"):
+        if not shutil.which(tool):
+            return f"no {tool}"
+    if subprocess.run(["unshare", "-rn", "true"], capture_output=True, check=False).returncode:
+        return "no user namespaces"
+    return ""
+
+
+def make_system(suite: str, system: Path) -> None:
+    """Debian packages unpacked and never configured, which takes 20 minutes under emulation."""
+    packages, part = system.with_suffix(".packages"), system.with_suffix(".part")
+    for old in (packages, part):
+        shutil.rmtree(old, ignore_errors=True)
+    sites = run("apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages").split()
+    site = next(site for site in sites if "security" not in site)
+    run(
+        "debootstrap",
+        "--download-only",
+        "--arch=arm64",
+        "--variant=minbase",
+        "--include=python3",
+        suite,
+        packages,
+        site,
+    )
+    for name in ("bin", "lib", "sbin"):
+        (part / "usr" / name).mkdir(parents=True)
+        (part / name).symlink_to(f"usr/{name}")
+    for package in sorted(packages.glob("var/cache/apt/archives/*.deb")):
+        run("dpkg-deb", "-x", package, part)
+    shutil.copy(shutil.which("qemu-aarch64-static"), part / "qemu")
+    shutil.rmtree(packages)
+    part.rename(system)
+
+
+def install_agent(system: Path) -> None:
+    """Libraries once; our own wheel as it is now."""
+    (python,) = (system / "usr" / "lib").glob("python3.[0-9]*")
+    wheels, target = system / "wheels", system / "agent"
+    shutil.rmtree(wheels, ignore_errors=True)
+    run(BIN / "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", wheels, ROOT)
+    (wheel,) = wheels.glob("*.whl")
+    options = [
+        "--target",
+        target,
+        "--upgrade",
+        "--only-binary=:all:",
+        "--python-version",
+        python.name[len("python") :],
+    ]
+    options += [f"--platform={platform}" for platform in PLATFORMS]
+    run(
+        BIN / "pip",
+        "install",
+        "--quiet",
+        *options,
+        *(["--no-deps"] if target.exists() else []),
+        f"{wheel}[agent,litert]",
+    )
+    shutil.copy(CAPTURE, system / "capture.pcap.gz")
+
+
+def same(system: Path, runtime: str, precision: str) -> bool:
+    """Whether both machines tell the same incidents; prints the outcome."""
+    replay = ["replay", "--json", "--runtime", runtime, "--precision", precision]
+    emulated = [
+        "unshare",
+        "-rn",
+        "--root",
+        system,
+        "/qemu",
+        "-E",
+        "PYTHONPATH=/agent",
+        "/usr/bin/python3",
+        "/agent/bin/emtc-agent",
+    ]
+    there = incidents(run(*emulated, *replay, "/capture.pcap.gz"))
+    here = incidents(run(BIN / "emtc-agent", *replay, CAPTURE))
+    equal = there == here and len(here) > 0
+    print(f"{runtime} {precision}: {len(there)} alerts, {'as' if equal else 'NOT as'} on this machine", flush=True)
+    for one, other in zip(there, here, strict=False):
+        if one != other:
+            print(f"  there {one}\n  here  {other}")
+    return equal
+
+
+def incidents(lines: str) -> list[dict]:
+    """Alerts without what differs from run to run."""
+    told = [json.loads(line) for line in lines.splitlines()]
+    return [
+        {name: alert[name] for name in ("ts", "state", "endpoint", "family", "severity_id", "text")}
+        for alert in told
+        if "summary" not in alert
+    ]
+
+
+def run(*command) -> str:
+    """Output of a command; its complaint and the end of this script if it fails."""
+    words = ["timeout", "-s", "KILL", str(LIMIT_S), *map(str, command)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(
+            f"{' '.join(words[4:8])} ... ended with {done.returncode}:\n{done.stderr[-2000:]}{done.stdout[-500:]}"
+        )
+    return done.stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
