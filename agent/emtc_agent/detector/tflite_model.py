@@ -14,7 +14,7 @@ from emtc_agent.packets import Float32
 from emtc_contract.bundle import INPUT, OUTPUTS, Artifact
 from emtc_contract.errors import BundleError
 
-SIZES = (1, 16, 128)
+SIZES = (1, 8, 32, 128)
 _IDENTIFIER = b"TFL3"  # at offset 4 of the flatbuffer, schema.fbs of TensorFlow Lite
 
 
@@ -22,7 +22,7 @@ class TfliteModel:
     """A model, held once for each of a few batch sizes.
 
     Giving an interpreter another batch size costs as much as scoring tens of rows, so each size has its own, made
-    when first needed; what is left of a batch is filled up to the next size.
+    when first needed; what is left of a batch is cut into smaller sizes or filled up to the next.
 
     Args:
         model: TFLite bytes.
@@ -44,8 +44,12 @@ class TfliteModel:
         self._none = Scores(*(np.zeros(shape, np.float32) for shape in ((0,), (0, columns), (0, latent))))
 
     def run(self, features: Float32) -> Scores:
-        """Score rows, at most the largest of ``SIZES`` at a time."""
-        pieces = [self._run(features[at : at + SIZES[-1]]) for at in range(0, len(features), SIZES[-1])]
+        """Score rows, in pieces of the sizes there are."""
+        pieces, at = [], 0
+        while at < len(features):
+            size = _next_size(len(features) - at)
+            pieces.append(self._run(features[at : at + size], size))
+            at += size
         if len(pieces) == 1:
             return pieces[0]
         score, errors, latent = (
@@ -53,8 +57,7 @@ class TfliteModel:
         )
         return Scores(score, errors, latent)
 
-    def _run(self, rows: Float32) -> Scores:
-        size = next(size for size in SIZES if size >= len(rows))
+    def _run(self, rows: Float32, size: int) -> Scores:
         filled = rows
         if size > len(rows):
             filled = np.zeros((size, self._columns), np.float32)
@@ -80,6 +83,12 @@ class TfliteModel:
         except (ValueError, RuntimeError) as error:
             raise BundleError(f"{file}: {self.name} cannot load it: {str(error)[:200]}") from None
         return made
+
+
+def _next_size(left: int) -> int:
+    """The smallest size that holds all that is left, unless more than half of it would be filling."""
+    size = next((size for size in SIZES if size >= left), SIZES[-1])
+    return size if size <= 2 * left else max(size for size in SIZES if size <= left)
 
 
 class _Sized:
