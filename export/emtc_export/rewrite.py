@@ -43,7 +43,7 @@ def _as_convolution(layer: nn.Module, *, rectified: bool = False) -> UpConv:
 def kept_in_float(decoder_layers: int) -> tuple[str, ...]:
     """The autoencoder's layers that are not quantized: the bottleneck and the last one.
 
-    They hold a hundredth of the weights, and 8 bits cost most there (docs/decisions/011-export.md).
+    They hold 1.5 % of the weights, and 8 bits cost most there (docs/decisions/011-export.md).
 
     Args:
         decoder_layers: Layers of the decoder.
