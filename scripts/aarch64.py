@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 CAPTURE = ROOT / "lab" / "recordings" / "demo" / "capture.pcap.gz"
-WAYS = (("litert", "fp32"), ("litert", "int8"), ("onnxruntime", "fp32"), ("onnxruntime", "int8"))
+WAYS = (("litert", "int8"), ("onnxruntime", "fp32"), ("litert", "fp32"))
 PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_27_aarch64", "manylinux_2_28_aarch64")
 LIMIT_S = 600
 
