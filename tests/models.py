@@ -9,15 +9,7 @@ from emtc_contract.edge_v1 import EDGE_V1
 from emtc_trainer.data import Dataset
 from emtc_trainer.saved import TrainedModel
 from emtc_trainer.training import FitConfig, fit
-
-
-def benign_rows(seed: int, rows: int = 400) -> np.ndarray:
-    """(N, F) float32: counts and shares that hang together, so that there is something to learn."""
-    rng = np.random.default_rng(seed)
-    level = rng.random((rows, 1))
-    kinds = np.array([feature.scale == "log" for feature in EDGE_V1.features])
-    noise = rng.random((rows, len(kinds)))
-    return np.where(kinds, 20 * level + 4 * noise, 0.5 * level + 0.1 * noise).astype(np.float32)
+from rows import benign_rows
 
 
 def dataset(seed: int, role: str = "train", rows: int = 400) -> Dataset:
@@ -34,7 +26,7 @@ def dataset(seed: int, role: str = "train", rows: int = 400) -> Dataset:
     )
 
 
-def small_model(seed: int = 7) -> TrainedModel:
-    """A model fitted for three passes."""
-    config = FitConfig(preset="tiny", epochs=3, seed=seed)
+def small_model(seed: int = 7, preset: str = "tiny", epochs: int = 3) -> TrainedModel:
+    """A model fitted for a few passes."""
+    config = FitConfig(preset=preset, epochs=epochs, seed=seed)
     return fit(dataset(1), dataset(2, "calibrate"), config, lambda *_: None, lambda _: None)

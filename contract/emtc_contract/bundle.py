@@ -1,6 +1,7 @@
 """The bundle manifest: what the exporter promises about a model and the agent checks before it scores.
 
-A bundle is a zip with ``manifest.json``, the model files the manifest names, and ``MODEL_CARD.md``.
+A bundle is a zip with ``manifest.json``, the model files the manifest names, ``MODEL_CARD.md``, and ``check.npz``:
+rows with the scores that the trained network gave them, so that any runtime can be checked anywhere.
 Every model takes ``features`` (rows, F) float32, raw and in schema order, and returns ``score`` (rows,),
 ``errors`` (rows, F) and ``latent`` (rows, L); transforms and scaling are inside the graph.
 """
@@ -16,8 +17,10 @@ from emtc_contract.errors import BundleError
 FORMAT = 1
 MANIFEST = "manifest.json"
 MODEL_CARD = "MODEL_CARD.md"
+CHECK_ROWS = "check.npz"
 MAX_MANIFEST_BYTES = 4 * 1024 * 1024
-MAX_MODEL_BYTES = 64 * 1024 * 1024
+MAX_MODEL_BYTES = 64 * 1024 * 1024  # of all models together
+MAX_BUNDLE_BYTES = 80 * 1024 * 1024
 
 INPUT = "features"
 OUTPUTS = ("score", "errors", "latent")
@@ -73,7 +76,11 @@ class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``manifest.json`` of a bundle."""
+    """``manifest.json`` of a bundle.
+
+    Attributes:
+        digests: SHA-256 in hex of every member that is neither this file nor a model.
+    """
 
     format: int
     name: str
@@ -85,6 +92,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     usual: dict[str, UsualRange]
     provenance: Provenance
     metrics: dict[str, float]
+    digests: dict[str, str]
 
 
 def decode_manifest(raw: bytes, where: str) -> Manifest:
@@ -99,6 +107,8 @@ def decode_manifest(raw: bytes, where: str) -> Manifest:
         raise BundleError(f"{where}: bundle format {manifest.format}, this program reads {FORMAT}")
     for artifact in manifest.artifacts:
         _check_artifact(artifact, where)
+    if sum(artifact.size_bytes for artifact in manifest.artifacts) > MAX_MODEL_BYTES:
+        raise BundleError(f"{where}: models of more than {MAX_MODEL_BYTES} bytes")
     return manifest
 
 

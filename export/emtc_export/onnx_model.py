@@ -40,7 +40,11 @@ def to_onnx(module: Detector, features: int) -> bytes:
         )
     if program is None:
         raise RuntimeError("torch gave no ONNX program")
-    model = program.model_proto
+    return serialize(program.model_proto)
+
+
+def serialize(model: onnx.ModelProto) -> bytes:
+    """Checked bytes without metadata; the same model gives the same bytes."""
     _strip(model)
     onnx.checker.check_model(model)
     return model.SerializeToString(deterministic=True)

@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
+from emtc_agent.detector import RUNTIMES
 from namespaces import need_namespaces, packets_sent_by
-from programs import BIN
+from programs import BIN, assert_one_line_error, run
 from support import ROOT
 
 CAPTURE = ROOT / "lab" / "recordings" / "demo" / "capture.pcap.gz"
@@ -43,7 +44,8 @@ def test_a_missing_runtime_is_an_error_in_words(tmp_path):
     code = _RUN.format(heavy=(), arguments=["replay", str(CAPTURE)])
     hide = (
         "import importlib.util as u; found = u.find_spec\n"
-        "u.find_spec = lambda name, *rest: None if name == 'onnxruntime' else found(name, *rest)\n"
+        f"hidden = {[kind.package for kind in RUNTIMES]}\n"
+        "u.find_spec = lambda name, *rest: None if name in hidden else found(name, *rest)\n"
     )
     done = subprocess.run([sys.executable, "-c", hide + code], capture_output=True, timeout=60, check=False)
     assert done.returncode == 3
@@ -51,10 +53,24 @@ def test_a_missing_runtime_is_an_error_in_words(tmp_path):
 
 
 @pytest.mark.namespaces
-def test_replay_contacts_nobody():
-    """onnxruntime's wheels carry a telemetry collector; it must stay silent."""
+@pytest.mark.parametrize("kind", [kind for kind in RUNTIMES if kind.installed], ids=lambda kind: kind.name)
+def test_replay_contacts_nobody_and_resolves_nothing(kind, bundle_file):
+    """onnxruntime's wheels carry a telemetry collector; it must stay silent, also outside CI."""
     need_namespaces()
-    assert packets_sent_by(BIN / "emtc-agent", "replay", CAPTURE, "--json") == 0
+    replay = ("replay", CAPTURE, "--json", "--bundle", bundle_file, "--runtime", kind.name)
+    assert packets_sent_by("env", "-u", "CI", BIN / "emtc-agent", *replay) == 0
+
+
+@pytest.mark.parametrize("kind", [kind for kind in RUNTIMES if kind.installed], ids=lambda kind: kind.name)
+def test_replay_says_nothing_on_stderr_whatever_scores(kind, bundle_file):
+    done = run("emtc-agent", "replay", CAPTURE, "--json", "--bundle", bundle_file, "--runtime", kind.name)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_wanted_runtime_that_is_not_there_is_an_error_in_words():
+    for missing in [kind.name for kind in RUNTIMES if not kind.installed]:
+        done = run("emtc-agent", "replay", CAPTURE, "--runtime", missing)
+        assert_one_line_error(done, missing, "not installed", code=3)
 
 
 @pytest.mark.namespaces

@@ -14,9 +14,9 @@ from rich.table import Table
 from emtc_agent.errors import OneLineErrors
 from emtc_contract.errors import InputError
 from emtc_contract.schemas import get_schema
+from emtc_trainer.autoencoder import PRESETS
 from emtc_trainer.data import Dataset, load, without_duplicates
 from emtc_trainer.evaluation import BUDGETS, Evaluation, evaluate, refuse_seen
-from emtc_trainer.model import PRESETS
 from emtc_trainer.saved import TrainedModel, load_model, save_model
 from emtc_trainer.training import FitConfig, fit
 

@@ -80,7 +80,7 @@ def load(paths: Sequence[Path], role: str, schema: FeatureSchema, say: Callable[
     """
     parts, files = [], []
     for path in paths:
-        path = _capture_of(path) if path.is_dir() else path
+        path = capture_of(path) if path.is_dir() else path
         rows = _read(path, schema)
         say(f"{role}: {path}: {len(rows)} rows, {int((rows.label != '').sum())} of attacks")
         parts.append(rows)
@@ -117,7 +117,7 @@ def digest(path: Path) -> str:
     return sha.hexdigest()
 
 
-def _capture_of(folder: Path) -> Path:
+def capture_of(folder: Path) -> Path:
     """The capture of a recording."""
     plain, zipped = folder / "capture.pcap", folder / "capture.pcap.gz"
     if not plain.exists() and not zipped.exists():

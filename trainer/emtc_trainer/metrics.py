@@ -60,10 +60,18 @@ def from_confusion(c: Confusion) -> dict[str, float]:
 def auc_roc(is_attack: Bool, score: Float64) -> float:
     """Probability that an attack scores above a benign row, ties counted half (Mann-Whitney)."""
     positives, negatives = int(is_attack.sum()), int((~is_attack).sum())
-    values, inverse, count = np.unique(score, return_inverse=True, return_counts=True)
-    del values
-    rank = np.cumsum(count) - (count - 1) / 2
-    return _ratio(float(rank[inverse][is_attack].sum()) - positives * (positives + 1) / 2, positives * negatives)
+    return _ratio(float(ranks(score)[is_attack].sum()) - positives * (positives + 1) / 2, positives * negatives)
+
+
+def rank_correlation(a: Float64, b: Float64) -> float:
+    """Spearman's: Pearson's correlation of the ranks."""
+    return float(np.corrcoef(ranks(a), ranks(b))[0, 1])
+
+
+def ranks(values: Float64) -> Float64:
+    """(N,) ranks from 1; equal values share their mean rank."""
+    _, inverse, count = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(count) - (count - 1) / 2)[inverse]
 
 
 def auc_pr(is_attack: Bool, score: Float64) -> float:

@@ -15,7 +15,8 @@ from emtc_contract.bundle import Provenance, UsualRange
 from emtc_contract.errors import BundleError, EmtcError, InputError
 from emtc_contract.schema import FeatureSchema
 from emtc_contract.schemas import get_schema
-from emtc_trainer.model import PRESETS, Detector
+from emtc_trainer.autoencoder import PRESETS
+from emtc_trainer.model import Detector
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ import torch
 from emtc_agent.packets import Bool, Float32, Float64, Int64
 from emtc_contract.bundle import Provenance, UsualRange
 from emtc_contract.schema import FeatureSchema
+from emtc_trainer.autoencoder import PRESETS
 from emtc_trainer.data import Dataset
-from emtc_trainer.model import CLIP, PRESETS, Detector
+from emtc_trainer.model import CLIP, Detector
 from emtc_trainer.saved import TrainedModel
 
 _LEAST_SPREAD = {"linear": 0.02, "log": 0.1}
@@ -121,8 +122,7 @@ def _set_scaling(module: Detector, schema: FeatureSchema, rows: torch.Tensor) ->
     order = _by_correlation(values)
     for name, value in (("center", center), ("spread", spread)):
         getattr(module, name).copy_(torch.from_numpy(value))
-    module.order.copy_(torch.from_numpy(order))
-    module.back.copy_(torch.from_numpy(np.argsort(order)))
+    module.arrange.copy_(torch.eye(len(order))[:, torch.from_numpy(order)])
 
 
 def _by_correlation(values: Float64) -> Int64:
@@ -144,7 +144,7 @@ def _train(
     module: Detector, rows: torch.Tensor, validates: Bool, config: FitConfig, progress: Progress
 ) -> list[float]:
     """Train with early stopping; leaves the best weights in ``module``; returns the validation losses."""
-    scaled = torch.clamp(module.scale(rows), -CLIP, CLIP)[:, module.order]
+    scaled = torch.clamp(module.scale(rows), -CLIP, CLIP) @ module.arrange
     learn, check = scaled[torch.from_numpy(~validates)], scaled[torch.from_numpy(validates)]
     optimizer = torch.optim.Adam(module.autoencoder.parameters(), lr=config.learning_rate)
     best, history = copy.deepcopy(module.autoencoder.state_dict()), [float("inf")]
@@ -182,8 +182,8 @@ def _epoch(module: Detector, learn: torch.Tensor, optimizer: torch.optim.Optimiz
 def _set_usual_error(module: Detector, rows: torch.Tensor) -> None:
     with torch.no_grad():
         clipped = torch.clamp(module.scale(rows), -CLIP, CLIP)
-        rebuilt, _ = module.autoencoder(clipped[:, module.order])
-        usual = torch.mean((clipped - rebuilt[:, module.back]) ** 2, dim=0)
+        rebuilt, _ = module.autoencoder(clipped @ module.arrange)
+        usual = torch.mean((clipped - rebuilt @ module.arrange.T) ** 2, dim=0)
     module.usual_error.copy_(torch.clamp(usual, min=_LEAST_ERROR))
 
 

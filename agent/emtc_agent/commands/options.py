@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import click
 
+from emtc_agent.detector import RUNTIMES, Bundle, load_bundle
+from emtc_agent.detector.versions import require_newest
 from emtc_agent.features import EdgeConfig
 from emtc_agent.windows.endpoints import MAX_CAPACITY
 from emtc_agent.windows.networks import PRIVATE, DeviceNetworks
@@ -27,6 +32,40 @@ class PowerOfTwo(click.IntRange):
         return number
 
 
+@dataclass(frozen=True, slots=True)
+class BundleChoice:
+    """Which bundle, and what has to vouch for it.
+
+    Attributes:
+        file: None takes the shipped one.
+        keys: Public keys of which one must have signed it.
+        state: Where the highest version of each model is remembered.
+        allow_older: Whether to take an older one than that.
+    """
+
+    file: Path | None
+    keys: tuple[Path, ...]
+    state: Path | None
+    allow_older: bool
+
+    def load(self) -> Bundle:
+        """The bundle, if it may be used; raises BundleError otherwise."""
+        bundle = load_bundle(self.file or Path(str(files("emtc_agent").joinpath(_SHIPPED))), self.keys)
+        if self.state:
+            require_newest(bundle.manifest, self.state, allow_older=self.allow_older)
+        return bundle
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeChoice:
+    """Arguments of ``open_runtime``."""
+
+    name: str | None = None
+    precision: str | None = None
+    threads: int = 1
+
+
+_SHIPPED = "data/default.bundle"
 captures = click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
 allow_damaged = click.option(
     "--allow-damaged",
@@ -75,6 +114,62 @@ def edge_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="N",
             help="Remotes remembered per device, a power of two; any further ones stay new.",
         ),
+    )
+
+
+def bundle_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that make the ``bundle`` argument of a command, a ``BundleChoice``."""
+
+    @functools.wraps(command)
+    def with_bundle(
+        *,
+        bundle_file: Path | None,
+        bundle_keys: tuple[Path, ...],
+        bundle_state: Path | None,
+        allow_older: bool,
+        **others: Any,
+    ) -> Any:
+        return command(bundle=BundleChoice(bundle_file, bundle_keys, bundle_state, allow_older), **others)
+
+    file = click.Path(dir_okay=False, path_type=Path)
+    return add_options(
+        with_bundle,
+        click.option("--bundle", "bundle_file", type=file, help="Model bundle. Default: the shipped one."),
+        click.option(
+            "--bundle-key",
+            "bundle_keys",
+            type=file,
+            multiple=True,
+            metavar="PUB",
+            help="Take only a bundle signed by this minisign key; repeat for several. Default: any bundle.",
+        ),
+        click.option(
+            "--bundle-state",
+            type=file,
+            help="Remember the highest version of each model in this file, and refuse older ones.",
+        ),
+        click.option("--allow-older", is_flag=True, help="Accept an older version, and go on from it."),
+    )
+
+
+def runtime_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that make the ``choice`` argument of a command: what runs the model, and how."""
+
+    @functools.wraps(command)
+    def with_choice(*, runtime: str | None, precision: str | None, threads: int, **others: Any) -> Any:
+        return command(choice=RuntimeChoice(runtime, precision, threads), **others)
+
+    return add_options(
+        with_choice,
+        click.option(
+            "--runtime",
+            type=click.Choice([kind.name for kind in RUNTIMES]),
+            help="What runs the model. Default: the first of these that is installed and has a model in the bundle.",
+        ),
+        click.option(
+            "--precision", type=click.Choice(["fp32", "int8"]), help="Which model. Default: fp32 where there is one."
+        ),
+        click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="That score."),
     )
 
 

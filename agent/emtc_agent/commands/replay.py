@@ -10,23 +10,25 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
-from importlib.resources import files
-from pathlib import Path
 
 import click
 from rich.console import Console
 
 from emtc_agent import __version__
 from emtc_agent.commands.options import (
+    BundleChoice,
+    RuntimeChoice,
     allow_damaged,
     broker_options,
+    bundle_options,
     captures,
     edge_options,
     one_by_one,
+    runtime_options,
 )
 from emtc_agent.commands.pace import paced
 from emtc_agent.commands.progress import reading
-from emtc_agent.detector import Bundle, Scorer, load_bundle, open_runtime
+from emtc_agent.detector import Bundle, Scorer, open_runtime
 from emtc_agent.features import EdgeConfig, open_extractor
 from emtc_agent.incidents import IncidentTracker
 from emtc_agent.packets import PacketBatch
@@ -39,30 +41,25 @@ from emtc_agent.report.table import IncidentTable, summary_table
 from emtc_agent.sources import CaptureSet
 from emtc_contract.messages import Alert, Info, Model
 
-SHIPPED_BUNDLE = "data/default.bundle"
 _SPEEDS = {"max": 0.0, "1x": 1.0, "10x": 10.0}
 
 
 @click.command()
 @captures
-@click.option(
-    "--bundle",
-    "bundle_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Model bundle. Default: the shipped one.",
-)
+@bundle_options
 @click.option("--mqtt", "mqtt_url", metavar="URL", help="Report to this broker: mqtt[s]://[user:pass@]host[:port]")
 @click.option("--client", default="local", show_default=True, help="Client part of the MQTT topics.")
 @click.option("--gateway", help="Gateway part of the MQTT topics. Default: this host's name.")
 @broker_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines only: alerts, then one summary.")
 @click.option("--speed", type=click.Choice(list(_SPEEDS)), default="max", show_default=True, help="Replay speed.")
+@runtime_options
 @edge_options
 @one_by_one
 @allow_damaged
 def replay(
     captures: tuple[str, ...],
-    bundle_file: Path | None,
+    bundle: BundleChoice,
     mqtt_url: str | None,
     client: str,
     gateway: str | None,
@@ -70,6 +67,7 @@ def replay(
     ca_file: str | None,
     as_json: bool,
     speed: str,
+    choice: RuntimeChoice,
     edge: EdgeConfig,
     one_by_one: bool,
     allow_damaged: bool,
@@ -79,9 +77,8 @@ def replay(
     A damaged capture (cut in the middle of a packet) is judged as far as it goes; the exit code is 2 then,
     unless --allow-damaged is given.
     """
-    bundle = open_bundle(bundle_file)
     boot = secrets.token_hex(8)
-    pipeline, info = build_pipeline(bundle, edge, boot)
+    pipeline, info = build_pipeline(bundle.load(), choice, edge, boot)
     with ExitStack() as stack:
         source = stack.enter_context(CaptureSet(captures, one_by_one=one_by_one))
         lines, table = JsonLines(sys.stdout), IncidentTable()
@@ -110,16 +107,9 @@ def gateway_name() -> str:
     return re.sub("[^a-z0-9-]+", "-", socket.gethostname().lower())[:64].strip("-") or "gateway"
 
 
-def open_bundle(path: Path | None) -> Bundle:
-    """The bundle at ``path``, or the shipped one."""
-    if path is not None:
-        return load_bundle(path)
-    return load_bundle(Path(str(files("emtc_agent").joinpath(SHIPPED_BUNDLE))))
-
-
-def build_pipeline(bundle: Bundle, edge: EdgeConfig, boot: str) -> tuple[Pipeline, Info]:
+def build_pipeline(bundle: Bundle, choice: RuntimeChoice, edge: EdgeConfig, boot: str) -> tuple[Pipeline, Info]:
     """The pipeline for a bundle, and what to tell about it."""
-    runtime = open_runtime(bundle)
+    runtime = open_runtime(bundle, choice.name, choice.precision, choice.threads)
     artifact = runtime.artifact
     scorer = Scorer(bundle, runtime)
     manifest = bundle.manifest

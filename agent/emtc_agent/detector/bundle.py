@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import zipfile
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from emtc_agent.detector.signature import require_signature
 from emtc_contract.bundle import (
     MANIFEST,
+    MAX_BUNDLE_BYTES,
     MAX_MANIFEST_BYTES,
-    MAX_MODEL_BYTES,
-    MODEL_CARD,
     Artifact,
     Manifest,
     decode_manifest,
@@ -22,8 +25,8 @@ from emtc_contract.schema import FeatureSchema
 from emtc_contract.schemas import get_schema
 
 _MAX_MEMBERS = 64
-_MAX_CARD_BYTES = 1 << 20
-_MAX_BUNDLE_BYTES = 4 * MAX_MODEL_BYTES
+_BAD_ZIP = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError)
+_MAX_OTHER_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,40 +43,78 @@ class Bundle:
     name: str
     manifest: Manifest
     schema: FeatureSchema
-    models: dict[str, bytes]
+    models: dict[str, bytes] = field(repr=False)
 
     def artifact(self, runtime: str, precision: str | None = None) -> Artifact | None:
-        """The artifact for a runtime: of that precision, or the first there is."""
-        for artifact in self.manifest.artifacts:
-            if artifact.runtime == runtime and precision in (None, artifact.precision):
-                return artifact
-        return None
+        """The artifact for a runtime: of that precision, or else fp32 before others."""
+        held = [one for one in self.manifest.artifacts if one.runtime == runtime]
+        fitting = [one for one in held if precision in (None, one.precision)]
+        return min(fitting, key=lambda one: one.precision != "fp32", default=None)
 
 
-def load_bundle(path: Path) -> Bundle:
+def load_bundle(path: Path, keys: Sequence[Path] = ()) -> Bundle:
     """Read and check a bundle.
+
+    Args:
+        path: The file.
+        keys: Public keys. With any, the bundle has to be signed by one of them, and nothing is unpacked before that
+            is clear; without, digests still tell damage, but anybody may have made it.
 
     Raises:
         BundleError: It is damaged, foreign or does not match its own manifest; says which member and why.
         SchemaError: Its models were made for another feature schema.
     """
     where = str(path)
-    try:
-        if path.stat().st_size > _MAX_BUNDLE_BYTES:
-            raise BundleError(f"{where}: larger than {_MAX_BUNDLE_BYTES} bytes")
-        with zipfile.ZipFile(path) as archive:
-            members = _members(archive, where)
-            manifest = decode_manifest(_read(archive, members, MANIFEST, MAX_MANIFEST_BYTES, where), where)
-            models = {
-                artifact.file: _read_model(archive, members, artifact, where) for artifact in manifest.artifacts
-            }
-            if MODEL_CARD in members:
-                _read(archive, members, MODEL_CARD, _MAX_CARD_BYTES, where)
-    except OSError as error:
-        raise BundleError(f"{where}: {error.strerror or error}") from None
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
-        raise BundleError(f"{where}: not a readable zip: {error}") from None
+    raw = _bytes(path)
+    if keys:
+        require_signature(raw, path, keys)
+    with _opened(raw, where) as archive:
+        members = _members(archive, where)
+        manifest = decode_manifest(_read(archive, members, MANIFEST, MAX_MANIFEST_BYTES, where), where)
+        models = {artifact.file: _read_model(archive, members, artifact, where) for artifact in manifest.artifacts}
+        for name, digest in manifest.digests.items():
+            _require_digest(_read(archive, members, name, _MAX_OTHER_BYTES, where), digest, name, where)
+    unknown = set(members) - {MANIFEST, *models, *manifest.digests}
+    if unknown:
+        raise BundleError(f"{where}: the manifest does not know {min(unknown)}")
     return Bundle(path.name, manifest, _schema(manifest, where), models)
+
+
+def read_member(path: Path, name: str) -> bytes:
+    """A member of a bundle that ``load_bundle`` accepts; raises BundleError if there is none."""
+    where = str(path)
+    with _opened(_bytes(path), where) as archive:
+        return _read(archive, _members(archive, where), name, _MAX_OTHER_BYTES, where)
+
+
+def _bytes(path: Path) -> bytes:
+    """The whole file, read once: what is checked is what is used."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BUNDLE_BYTES + 1)
+    except OSError as error:
+        raise BundleError(f"{path}: {error.strerror or error}") from None
+    if len(raw) > MAX_BUNDLE_BYTES:
+        raise BundleError(f"{path}: larger than {MAX_BUNDLE_BYTES} bytes")
+    return raw
+
+
+@contextmanager
+def _opened(raw: bytes, where: str) -> Iterator[zipfile.ZipFile]:
+    """The zip; whatever is wrong with it is a BundleError that says where."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            yield archive
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        NotImplementedError,
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+    ) as error:
+        raise BundleError(f"{where}: not a readable zip: {error}") from None
 
 
 def _members(archive: zipfile.ZipFile, where: str) -> dict[str, zipfile.ZipInfo]:
@@ -106,9 +147,13 @@ def _read_model(
     archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], artifact: Artifact, where: str
 ) -> bytes:
     model = _read(archive, members, artifact.file, artifact.size_bytes, where)
-    if len(model) != artifact.size_bytes or hashlib.sha256(model).hexdigest() != artifact.sha256:
-        raise BundleError(f"{where}: {artifact.file} does not match its digest in the manifest")
+    _require_digest(model, artifact.sha256, artifact.file, where)
     return model
+
+
+def _require_digest(content: bytes, sha256: str, name: str, where: str) -> None:
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise BundleError(f"{where}: {name} does not match its digest in the manifest")
 
 
 def _schema(manifest: Manifest, where: str) -> FeatureSchema:

@@ -18,20 +18,21 @@ MAX_ROWS = 128
 
 
 class OnnxRuntime:
-    """One session, one thread.
+    """One session.
 
     Args:
         model: ONNX bytes.
         artifact: What they are.
         columns: Features per row.
+        threads: Threads that score.
     """
 
     name = "onnxruntime"
 
-    def __init__(self, model: bytes, artifact: Artifact, columns: int) -> None:
+    def __init__(self, model: bytes, artifact: Artifact, columns: int, threads: int = 1) -> None:
         self.artifact = artifact
         options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
+        options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.enable_cpu_mem_arena = False
         options.log_severity_level = 4

@@ -1,41 +1,23 @@
 """A bundle is believed only if all of it is as its manifest says."""
 
-import json
+import re
 import shutil
-import zipfile
+import tracemalloc
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bundles import members, with_manifest, with_model, write
 from emtc_agent.detector import load_bundle, open_runtime
-from emtc_contract.bundle import MANIFEST
+from emtc_contract.bundle import MANIFEST, MAX_MODEL_BYTES
 from emtc_contract.errors import BundleError, EmtcError, SchemaError
-
-
-def members(path):
-    with zipfile.ZipFile(path) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
-
-
-def write(path, content):
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, octets in content.items():
-            archive.writestr(name, octets)
-    return path
-
-
-def with_manifest(bundle_file, path, change):
-    """A copy with a changed manifest."""
-    content = members(bundle_file)
-    manifest = json.loads(content[MANIFEST])
-    change(manifest)
-    return write(path, content | {MANIFEST: json.dumps(manifest)})
 
 
 def test_a_good_bundle_loads_and_runs(bundle):
     assert bundle.manifest.name == "small"
-    assert open_runtime(bundle).artifact.file == "model.onnx"
+    assert open_runtime(bundle, "onnxruntime").artifact.file == "model.onnx"
 
 
 def test_a_changed_model_is_refused(bundle_file, tmp_path):
@@ -60,6 +42,7 @@ def test_a_model_of_another_length_is_refused(bundle_file, tmp_path):
         (lambda m: m.update(schema_name="edge-v9"), SchemaError, "edge-v9"),
         (lambda m: m.update(schema_digest="sha256:0"), SchemaError, "expected edge-v1"),
         (lambda m: m.pop("usual"), BundleError, "usual"),
+        (lambda m: m.pop("digests"), BundleError, "digests"),
         (lambda m: m["usual"].pop("packets"), BundleError, "packets"),
         (lambda m: m.update(surprise=1), BundleError, "surprise"),
         (lambda m: m["artifacts"][0].update(size_bytes=-1), BundleError, "size"),
@@ -106,17 +89,53 @@ def test_names_that_reach_elsewhere_and_hordes_of_members_are_refused(bundle_fil
 
 
 def test_a_model_that_is_no_model_is_refused(bundle_file, tmp_path):
-    import hashlib
-
-    junk = b"this is no onnx file"
-    changed = with_manifest(
-        bundle_file,
-        tmp_path / "b",
-        lambda m: m["artifacts"][0].update(sha256=hashlib.sha256(junk).hexdigest(), size_bytes=len(junk)),
-    )
-    write(tmp_path / "c", members(changed) | {"model.onnx": junk})
+    changed = with_model(bundle_file, tmp_path / "b", b"this is no onnx file")
     with pytest.raises(BundleError, match="onnxruntime cannot load it"):
-        open_runtime(load_bundle(tmp_path / "c"))
+        open_runtime(load_bundle(changed), "onnxruntime")
+
+
+def test_a_changed_octet_of_any_member_names_that_member(bundle_file, tmp_path):
+    """Of the manifest, only a signature tells: see test_signature.py."""
+    for name, octets in members(bundle_file).items():
+        changed = bytearray(octets)
+        changed[len(changed) // 2] ^= 1
+        path = write(tmp_path / "b", members(bundle_file) | {name: bytes(changed)})
+        if name != MANIFEST:
+            with pytest.raises(BundleError, match=f"{re.escape(name)} does not match its digest"):
+                load_bundle(path)
+
+
+def test_members_that_the_manifest_does_not_know_are_refused(bundle_file, tmp_path):
+    with pytest.raises(BundleError, match=r"the manifest does not know extra\.bin"):
+        load_bundle(write(tmp_path / "b", members(bundle_file) | {"extra.bin": b"x"}))
+
+
+@pytest.mark.parametrize("name", [MANIFEST, "model.onnx", "MODEL_CARD.md"])
+def test_members_that_swell_are_not_unpacked(bundle_file, tmp_path, name):
+    """300 MB of zeros in 300 kB: reading stops at the limit."""
+    bomb = write(tmp_path / "bomb", members(bundle_file) | {name: bytes(300 << 20)})
+    assert bomb.stat().st_size < 4 << 20
+    tracemalloc.start()
+    try:
+        with pytest.raises(BundleError, match=name):
+            load_bundle(bomb)
+        assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_models_that_are_large_only_together_are_refused(bundle_file, tmp_path):
+    def swell(manifest):
+        for artifact in manifest["artifacts"]:
+            artifact["size_bytes"] = MAX_MODEL_BYTES
+
+    with pytest.raises(BundleError, match="models of more than"):
+        load_bundle(with_manifest(bundle_file, tmp_path / "b", swell))
+
+
+def test_a_file_without_end_is_not_read_to_its_end():
+    with pytest.raises(BundleError, match="larger than"):
+        load_bundle(Path("/dev/zero"))
 
 
 @given(st.integers(0, 10**9), st.integers(0, 255))

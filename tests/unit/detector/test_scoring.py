@@ -5,7 +5,7 @@ import numpy as np
 
 from emtc_agent.detector import Scorer, explain, open_runtime
 from emtc_agent.windows.windows import empty_windows
-from models import benign_rows
+from rows import benign_rows
 
 
 def windows_of(features, *, slot=0, last_us=None):

@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from emtc_contract.errors import BundleError, InputError
+from emtc_trainer.autoencoder import PRESETS, Autoencoder
 from emtc_trainer.data import without_duplicates
 from emtc_trainer.evaluation import evaluate, refuse_seen
-from emtc_trainer.model import PRESETS, PixelAutoencoder
 from emtc_trainer.saved import load_model, save_model
 from emtc_trainer.training import score
-from models import benign_rows, dataset, small_model
+from models import dataset, small_model
+from rows import benign_rows
 
 
 def test_the_same_seed_gives_the_same_model(model):
@@ -83,7 +84,7 @@ def test_identical_rows_count_once():
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("features", [39, 46, 59, 64])
 def test_the_network_gives_back_the_shape_it_got(preset, features):
-    network = PixelAutoencoder(features, PRESETS[preset])
+    network = Autoencoder(features, PRESETS[preset])
     rebuilt, latent = network(torch.zeros(3, features))
     assert rebuilt.shape == (3, features)
     assert latent.shape[0] == 3
