@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from emtc_agent.columns.columns import L3, Columns, Mark, Other
-from emtc_agent.columns.link import ARP, IPV4, IPV6, Link, decode_link
+from emtc_agent.columns.encapsulation import ARP, IPV4, IPV6
+from emtc_agent.columns.link import Link, decode_link
 from emtc_agent.columns.network import Network, decode_arp, ipv4, ipv6
 from emtc_agent.columns.transport import ICMP, ICMPV6, IGMP, TCP, UDP, decode_transport
 from emtc_agent.columns.tunnel import find_inner

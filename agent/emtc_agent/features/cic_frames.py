@@ -10,8 +10,9 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from emtc_agent.columns.encapsulation import ARP, IPV4
 from emtc_agent.columns.gather import headers
-from emtc_agent.columns.link import ARP, IPV4, decode_link
+from emtc_agent.columns.link import decode_link
 from emtc_agent.packets import Bool, Bytes, Float64, Int64, PacketBatch, UInt8, UInt16, UInt32, UInt64
 
 ETHERNET, ETHERNET_BYTES = 1, 14

@@ -69,12 +69,24 @@ def test_vlan_tags_are_skipped(tags):
         (SLL, f.sll(f.ipv4(f.tcp(dport=1883)))),
         (SLL2, f.sll2(f.ipv4(f.tcp(dport=1883)))),
         (0, b"\x02\0\0\0" + f.ipv4(f.tcp(dport=1883))),
+        (9, b"\xff\x03\x00\x21" + f.ipv4(f.tcp(dport=1883))),
+        (104, b"\x0f\x00\x08\x00" + f.ipv4(f.tcp(dport=1883))),
+        (104, b"\x0f\x00\x88\x47" + f.mpls(f.ipv4(f.tcp(dport=1883)))),
+        (219, f.mpls(f.ipv4(f.tcp(dport=1883)))),
         (12, f.ipv4(f.tcp(dport=1883))),
     ],
 )
 def test_other_link_types(linktype, octets):
     got = one(octets, linktype)
     assert (got["src"], got["dst_port"], got["net_len"]) == ("10.0.0.1", 1883, 40)
+
+
+@given(st.integers(1, 8), st.booleans())
+def test_mpls_labels_are_skipped(labels, tagged):
+    tags = ((f.VLAN, 5),) if tagged else ()
+    for packet in (f.ipv4(f.udp(), proto=f.UDP), f.ipv6(f.udp(), proto=f.UDP)):
+        got = one(f.ether(f.mpls(packet, labels), f.MPLS, tags=tags))
+        assert (got["src"], got["dst_port"], got["net_len"]) in (("10.0.0.1", 53, 28), ("fd00::1", 53, 48))
 
 
 @given(st.lists(st.sampled_from((bytes(2), bytes(6), bytes(14))), max_size=3), st.integers(0, 2**32 - 1), v4)
@@ -112,6 +124,10 @@ def test_later_fragments_have_no_ports():
     [
         (b"\0" * 9, Other.SHORT_LINK_HEADER),
         (f.ether(b"\0" * 40, 0x88CC), Other.NOT_IP),
+        (f.ether(f.mpls(b"\0" * 40), f.MPLS), Other.NOT_IP),  # a pseudowire
+        (f.ether(f.mpls(f.ipv4(), 9), f.MPLS), Other.NOT_IP),  # deeper than anyone stacks
+        (f.ether(f.mpls(b"", 3)[:10], f.MPLS), Other.SHORT_LINK_HEADER),
+        (f.ether(f.mpls(f.ipv4()[:19]), f.MPLS), Other.BAD_IPV4),
         (f.ether(b"\x40" + b"\0" * 30), Other.BAD_IPV4),
         (f.ether(b"\x45" + b"\0" * 5), Other.BAD_IPV4),
         (f.ether(b"\x50" + b"\0" * 50, f.IPV6), Other.BAD_IPV6),
@@ -160,7 +176,7 @@ def test_application_hints(payload, hint):
     assert one(f.ether(f.ipv4(payload, proto=proto)))["hints"] == hint
 
 
-link_types = st.sampled_from((0, 1, 9, 12, 101, 108, 113, 228, 229, 276, 147))
+link_types = st.sampled_from((0, 1, 9, 12, 101, 104, 108, 113, 219, 228, 229, 276, 147))
 
 
 @given(st.lists(st.binary(max_size=120), min_size=1, max_size=12), link_types)
