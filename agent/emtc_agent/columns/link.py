@@ -33,12 +33,17 @@ class Link:
     reason: UInt8
 
 
-def decode_link(batch: PacketBatch) -> Link:
-    """Read the link headers of a batch; packets of several link types may be mixed."""
+def decode_link(batch: PacketBatch, *, outer: bool = False) -> Link:
+    """Read the link headers of a batch; packets of several link types may be mixed.
+
+    Args:
+        batch: N packets.
+        outer: Stop behind the link header itself, before VLAN tags, PPPoE sessions and MPLS labels.
+    """
     size = len(batch)
     kinds = np.unique(batch.linktype).tolist() if size and (batch.linktype != batch.linktype[0]).any() else None
     if kinds is None:
-        return _decode_kind(batch, int(batch.linktype[0]) if size else 1)
+        return _decode_kind(batch, int(batch.linktype[0]) if size else 1, outer=outer)
     whole = Link(
         at=np.zeros(size, np.int64),
         ether=np.zeros(size, np.uint16),
@@ -48,7 +53,7 @@ def decode_link(batch: PacketBatch) -> Link:
     )
     for kind in kinds:
         rows = np.flatnonzero(batch.linktype == kind)
-        part = _decode_kind(_take(batch, rows), kind)
+        part = _decode_kind(_take(batch, rows), kind, outer=outer)
         for name in ("at", "ether", "src_mac", "dst_mac", "reason"):
             getattr(whole, name)[rows] = getattr(part, name)
     return whole
@@ -65,12 +70,13 @@ def _take(batch: PacketBatch, rows: Int64) -> PacketBatch:
     )
 
 
-def _decode_kind(batch: PacketBatch, linktype: int) -> Link:
+def _decode_kind(batch: PacketBatch, linktype: int, *, outer: bool) -> Link:
     decoder = _DECODERS.get(linktype)
     if decoder is None:
         return _bare(batch, np.zeros(len(batch), np.uint16), 0, Other.UNKNOWN_LINKTYPE)
     link = decoder(batch)
-    step_inside(batch, link.ether, link.at)
+    if not outer:
+        step_inside(batch, link.ether, link.at)
     unread = link.at > batch.cap_len
     if unread.any():
         link.reason[unread] = Other.SHORT_LINK_HEADER

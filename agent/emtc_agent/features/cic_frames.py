@@ -107,12 +107,12 @@ def read_frames(batch: PacketBatch) -> tuple[Frames, int]:
 
 
 def _network_headers(batch: PacketBatch) -> tuple[Int64, UInt16]:
-    """Where the header behind the link layer is, and its EtherType; the outer one also before a VLAN tag."""
+    """Where the header behind the link layer is, and its EtherType: the outer one, also before a VLAN tag."""
     if (batch.linktype == ETHERNET).all():
         ether = headers(batch.data, batch.start, batch.cap_len, _ETHER_TYPE)["type"].astype(np.uint16)
         ether[batch.cap_len < ETHERNET_BYTES] = 0
         return batch.start + ETHERNET_BYTES, ether
-    link = decode_link(batch)
+    link = decode_link(batch, outer=True)
     return batch.start + link.at, link.ether
 
 

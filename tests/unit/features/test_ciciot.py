@@ -3,6 +3,8 @@
 import csv
 import itertools
 import math
+from dataclasses import replace
+from struct import pack
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 import frames
 from batches import batch_of
 from emtc_agent.features import CaptureConfig, open_extractor
+from emtc_agent.features.cic_frames import read_frames
 from emtc_agent.sources import open_capture
 from emtc_agent.windows.windows import join
 from emtc_contract.schemas import get_schema, resized
@@ -111,6 +114,19 @@ def test_rows_do_not_depend_on_how_the_stream_is_cut(name, packets, chunk_bytes,
     whole, cut = extract(schema, packets, chunk_bytes), extract(schema, packets, chunk_bytes, cuts)
     assert whole.features.tobytes() == cut.features.tobytes()
     assert whole.last_us.tolist() == cut.last_us.tolist()
+
+
+def test_tagged_frames_make_no_row_whatever_else_the_capture_holds():
+    """A pcapng may mix link types; the outer EtherType counts on each of them."""
+    inner = frames.ipv4(frames.udp(), proto=17)
+    tagged = frames.ether(inner, tags=((frames.VLAN, 5),))
+    sll_tagged = frames.sll(pack(">HH", 5, frames.IPV4) + inner, frames.VLAN)
+    lanes = [(1, tagged), (101, inner), (113, frames.sll(inner)), (113, sll_tagged), (1, frames.ether(inner))]
+    batch = batch_of([octets for _, octets in lanes])
+    batch = replace(batch, linktype=np.array([kind for kind, _ in lanes], np.uint16))
+    read, broken = read_frames(batch)
+    assert (read.packet.tolist(), broken) == ([1, 2, 4], 0)
+    assert set(read.size.tolist()) == {14 + len(inner)}
 
 
 def original(path, columns):
