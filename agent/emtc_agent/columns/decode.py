@@ -25,14 +25,14 @@ _DTYPES = {
     **dict.fromkeys(("src_hi", "src_lo", "dst_hi", "dst_lo", "src_mac", "dst_mac", "arp_mac"), np.uint64),
     "teid": np.uint32,
 }
-_MAX_LENGTH = (1 << 31) - 1
+_MAX_LENGTH = (1 << 31) - 1  # a record can claim twice as much
 
 
 def decode(batch: PacketBatch) -> Columns:
     """Decode every packet of a batch; never reads beyond a packet's captured bytes."""
     link = decode_link(batch)
     at = batch.start + link.at
-    captured, wire = batch.cap_len - link.at, batch.wire_len - link.at
+    captured, wire = batch.cap_len - link.at, np.minimum(batch.wire_len, _MAX_LENGTH) - link.at
     out = _ip_columns(batch.data, _network(batch.data, link.ether, at, captured, wire))
     out["arp_mac"], out["teid"] = np.zeros(len(batch), np.uint64), np.zeros(len(batch), np.uint32)
     if (link.ether != IPV4).any():
@@ -63,8 +63,7 @@ def _ip_columns(data: Bytes, network: Network) -> Out:
     marks = network.marks | transport.marks
     if (marks & Mark.MALFORMED).any():
         reason[(transport.marks & Mark.MALFORMED) != 0] = Other.BAD_TRANSPORT
-    net_len = np.clip(network.net_len, 0, _MAX_LENGTH).astype(np.int32)
-    out: Out = {"marks": marks, "reason": reason, "net_len": net_len}
+    out: Out = {"marks": marks, "reason": reason, "net_len": network.net_len.astype(np.int32)}
     out |= {name: getattr(transport, name).astype(_DTYPES[name]) for name in _TRANSPORT}
     out |= {name: getattr(network, name).astype(_DTYPES[name]) for name in _NETWORK}
     bad = np.flatnonzero(~network.good)

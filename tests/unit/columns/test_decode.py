@@ -151,6 +151,22 @@ def test_a_snap_length_is_no_damage():
     assert not got["marks"] & Mark.MALFORMED
 
 
+@pytest.mark.parametrize("wire_len", [0xFFFF_FFFF, 0x8000_0000, 0x7FFF_FFFF])
+@pytest.mark.parametrize(
+    "octets",
+    [
+        f.ether(f.ipv4(f.tcp(), total=0)),
+        f.ether(f.ipv6(f.tcp(), length=0), f.IPV6),
+        f.ether(b"\0" * 40, 0x88CC),
+        f.ether(f.ipv4(f.udp(f.gtpu(f.ipv4(f.tcp(), total=0)), f.GTPU, f.GTPU, length=0), total=0, proto=f.UDP)),
+        b"\0" * 5,
+    ],
+)
+def test_a_record_that_claims_gigabytes_has_lengths_that_fit(octets, wire_len):
+    got = one(octets, wire_len=wire_len)
+    assert 0 <= got["payload_len"] <= got["net_len"] <= wire_len
+
+
 @pytest.mark.parametrize(
     ("payload", "hint"),
     [
