@@ -44,11 +44,11 @@ class Formulas39:
 
     def reset(self) -> None:
         """Start anew, as at the beginning of a capture."""
-        self._last_s = 0.0
+        self._last_s: float | None = None
 
     def of_frames(self, frames: Frames) -> Values:
         """What windows are computed from, per frame."""
-        first = frames.ts_s[0] if self._last_s == 0 else self._last_s
+        first = frames.ts_s[0] if self._last_s is None else self._last_s
         gap = np.diff(frames.ts_s, prepend=first)
         self._last_s = float(frames.ts_s[-1])
         return {
