@@ -129,7 +129,7 @@ class EdgeExtractor:
         slot = self._endpoints.slots(tag, (records.kind, records.id_hi, records.id_lo), clock_us)
         groups = group_by_slot(slot)
         self._endpoints.seen(groups.slot, groups.count, clock_us[groups.last])
-        self.stats.spilled = int(self._endpoints.packets[self._endpoints.overflow])
+        self.stats.spilled = self._endpoints.spilled
         self.stats.endpoints = self._endpoints.admitted
         return groups
 

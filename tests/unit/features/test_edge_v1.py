@@ -79,3 +79,21 @@ def test_packets_without_an_endpoint_are_counted_and_make_no_window():
     assert len(windows) == len(extractor.finish()) == 0
     assert extractor.stats.packets == extractor.stats.unattributed == 3
     assert extractor.stats.other == {"unknown_linktype": 3}
+
+
+def rows_of(extractor, batch, cuts=()):
+    edges = sorted({0, len(batch), *cuts})
+    parts = [extractor.push(batch.slice(a, b)) for a, b in itertools.pairwise(edges)]
+    return join([*parts, extractor.finish()], len(COLUMNS))
+
+
+def test_endpoints_without_room_are_as_old_as_the_first_of_their_packets():
+    flood = syn_flood(6_000, "203.0.113.9", sources="10")
+    config = EdgeConfig(max_endpoints=8, novelty_after_s=0.02, hash_key=1)
+    whole = rows_of(EdgeExtractor(config), flood)
+    cut = rows_of(EdgeExtractor(config), flood, cuts=range(7, 6_000, 500))
+    assert whole.features.tobytes() == cut.features.tobytes()
+    ours = whole.kind == EndpointKind.OVERFLOW
+    age_us = whole.first_us[ours] - whole.first_us[ours][0]
+    novel = whole.features[ours, COLUMNS.index("new_service_share")] > 0
+    assert not novel[age_us < 20_000].any()
