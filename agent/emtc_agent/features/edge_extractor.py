@@ -44,7 +44,8 @@ class EdgeConfig:
         novelty_after_s: Silent learning time of an endpoint before anything counts as new to it.
         sweep_every_s: Least stream time between two clean-ups of the tables.
         endpoint_idle_s: Silence after which an endpoint is forgotten.
-        brief_packets, brief_idle_s: Endpoints with so few packets are forgotten after this shorter silence.
+        brief_packets, brief_idle_s: Endpoints with so few packets are forgotten after this shorter silence, which
+            must outlast a window.
         peer_age_s, brief_peer_age_s: Ages at which a peer is forgotten; the shorter one if used only once.
         hash_key: Fixed hash key for reproducible tests; random by default.
     """
@@ -83,29 +84,26 @@ class EdgeExtractor:
 
     def push(self, batch: PacketBatch) -> Windows:
         """Take the next packets of the stream and return the windows they closed."""
-        return join([self._step(part, clock_us) for part, clock_us in self._cut(batch)], len(self.schema.features))
+        return join(list(self._parts(batch)), len(self.schema.features))
 
     def finish(self) -> Windows:
         """End of the stream: close and return every open window."""
-        slots = np.flatnonzero(self._open.count)
-        none = np.zeros(0, np.int64)
-        records, start = self._open.merge(slots, blank(0), none, np.zeros(len(slots), np.int64))
-        return self._close(records, slots, start, none)
+        return self._close_silent(np.flatnonzero(self._open.count), np.zeros(0, np.int64))
 
-    def _cut(self, batch: PacketBatch) -> Iterator[tuple[PacketBatch, Int64]]:
-        """Parts of at most ``MAX_BATCH`` packets; tables are swept between parts where that is due."""
+    def _parts(self, batch: PacketBatch) -> Iterator[Windows]:
+        """Windows by parts of at most ``MAX_BATCH`` packets; tables are swept between parts where that is due."""
         clock_us = self._clock.advance(batch.ts_us)
         begin = 0
         for at in range(-self._position % SWEEP_PACKETS, len(batch), SWEEP_PACKETS):
             due = clock_us[at] - self._swept_us >= self.config.sweep_every_s * 1e6
             is_full = len(batch) - begin > MAX_BATCH and at - begin > MAX_BATCH - SWEEP_PACKETS
             if at > begin and (due or is_full):
-                yield batch.slice(begin, at), clock_us[begin:at]
+                yield self._step(batch.slice(begin, at), clock_us[begin:at])
                 begin = at
             if due:
-                self._sweep(int(clock_us[at]))
+                yield self._sweep(clock_us[at : at + 1])
         if begin < len(batch):
-            yield batch.slice(begin, len(batch)), clock_us[begin:]
+            yield self._step(batch.slice(begin, len(batch)), clock_us[begin:])
 
     def _step(self, batch: PacketBatch, clock_us: Int64) -> Windows:
         columns = decode(batch)
@@ -139,6 +137,11 @@ class EdgeExtractor:
         idle[busy] = False
         slots = np.flatnonzero(idle)
         return slots[self._open.first_clock(slots) + self._window_us <= now_us]
+
+    def _close_silent(self, slots: Int64, clock_us: Int64) -> Windows:
+        """Close the open windows of slots that have no new records; ``clock_us`` as for ``find_closed``."""
+        records, start = self._open.merge(slots, blank(0), np.zeros(0, np.int64), np.zeros(len(slots), np.int64))
+        return self._close(records, slots, start, clock_us)
 
     def _close(self, records: View, slots: Int64, start: Int64, clock_us: Int64) -> Windows:
         """Cut the records of each slot into windows, return the closed ones, keep the open ones."""
@@ -206,8 +209,13 @@ class EdgeExtractor:
         before = np.where(first_of_slot[opened], carried, record_us[opened - 1])
         self._quiet_since_us[slot[still_open]] = before
 
-    def _sweep(self, now_us: int) -> None:
-        """Free what fell silent; called at fixed points of the stream only."""
+    def _sweep(self, clock_us: Int64) -> Windows:
+        """Free what fell silent until (1,) ``clock_us``; called at fixed points of the stream only.
+
+        Windows that have run out of time are closed first: a freed slot may be another endpoint's at once.
+        """
+        now_us = int(clock_us[0])
+        windows = self._close_silent(self._expired(np.zeros(0, np.int64), now_us), clock_us)
         config = self.config
         freed = self._endpoints.sweep(
             now_us, int(config.endpoint_idle_s * 1e6), config.brief_packets, int(config.brief_idle_s * 1e6)
@@ -216,6 +224,7 @@ class EdgeExtractor:
         self._maker.sweep(now_us, int(config.peer_age_s * 1e6), int(config.brief_peer_age_s * 1e6))
         self._swept_us = now_us
         self.stats.evicted = self._endpoints.evicted
+        return windows
 
     def _count(self, reason: UInt8, records: Records) -> None:
         self.stats.packets += len(reason)

@@ -3,11 +3,13 @@
 import itertools
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import frames
 from batches import batch_of
-from emtc_agent.addresses import endpoint_text
+from emtc_agent.addresses import endpoint_text, ip_text
 from emtc_agent.features.edge_extractor import EdgeConfig, EdgeExtractor
 from emtc_agent.windows.windows import EndpointKind, join
 from floods import syn_flood
@@ -97,3 +99,31 @@ def test_endpoints_without_room_are_as_old_as_the_first_of_their_packets():
     age_us = whole.first_us[ours] - whole.first_us[ours][0]
     novel = whole.features[ours, COLUMNS.index("new_service_share")] > 0
     assert not novel[age_us < 20_000].any()
+
+
+def test_endpoints_without_room_are_forgotten_after_a_long_silence():
+    """Those who come a day later are others: nothing is new to them at first, and no idle time is theirs."""
+    first = syn_flood(4_096, "203.0.113.9", sources="10")
+    later = syn_flood(4_096, "198.51.100.7", sources="10", start_us=3_000_000_000, seed=2)
+    extractor = EdgeExtractor(EdgeConfig(max_endpoints=8, endpoint_idle_s=2_000, novelty_after_s=60, hash_key=1))
+    rows = join([extractor.push(first), extractor.push(later), extractor.finish()], len(COLUMNS))
+    ours = rows.features[(rows.kind == EndpointKind.OVERFLOW) & (rows.first_us >= 3_000_000_000)]
+    assert len(ours) > 100
+    assert not ours[:, COLUMNS.index("new_remote_share")].any()
+    assert ours[:, COLUMNS.index("idle_before_s")].max() < 1
+    assert extractor.stats.spilled == 8_192 - extractor.stats.endpoints
+
+
+@pytest.mark.parametrize("cuts", [(), (4_095,), (4_096,), (100, 4_095, 4_096, 4_097)])
+def test_an_endpoint_is_not_forgotten_before_its_window_has_closed(cuts):
+    """One device sends a packet, all fall silent, and at the next clean-up another one takes its place."""
+    device, newcomer, others = "10.0.0.1", "10.0.0.99", [f"10.0.0.{number}" for number in range(2, 9)]
+    senders = [*itertools.islice(itertools.cycle(others), 4_095), device, newcomer]
+    packets = [frames.ipv4(frames.udp(), sender, "203.0.113.9", frames.UDP) for sender in senders]
+    batch = batch_of(packets, [*range(4_096), 700_000_000], linktype=101)
+    rows = rows_of(EdgeExtractor(EdgeConfig(max_endpoints=8)), batch, cuts)
+    single = [name for name, size in zip(identities(rows), rows.packets.tolist(), strict=True) if size == 1]
+    assert [name for name in single if name in (device, newcomer)] == [device, newcomer]
+    assert [ip_text(hi, lo) for hi, lo in zip(rows.ip_hi.tolist(), rows.ip_lo.tolist(), strict=True)] == identities(
+        rows
+    )
