@@ -93,6 +93,13 @@ def test_a_cut_gzip(tmp_path, capture):
     assert_one_line_error(run("emtc-agent", "replay", path), "cut.pcap.gz", code=2)
 
 
+def test_garbage_behind_a_gzip(tmp_path, capture):
+    path = tmp_path / "tail.pcap.gz"
+    path.write_bytes(gzip.compress(capture.read_bytes()) + b"junk")
+    assert_one_line_error(run("emtc-agent", "replay", path), "tail.pcap.gz", "after 100 packets", code=2)
+    assert run("emtc-agent", "replay", path, "--allow-damaged").returncode == 0
+
+
 def test_an_output_that_cannot_be_written(tmp_path, capture):
     for target in (tmp_path / "missing" / "rows.csv", "/proc/rows.csv"):
         done = run("emtc-agent", "extract", capture, "-o", target)

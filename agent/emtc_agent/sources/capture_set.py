@@ -108,7 +108,9 @@ class CaptureSet:
 
     def _note_damage(self, reader: CaptureReader) -> None:
         stats = reader.stats
-        if stats.truncated:
+        if reader.damage:
+            self._damage.append(f"{reader.name}: unreadable after {stats.packets} packets ({reader.damage})")
+        elif stats.truncated:
             self._damage.append(f"{reader.name}: ends in the middle of a packet, after {stats.packets} packets")
         elif stats.malformed:
             self._damage.append(f"{reader.name}: {stats.malformed} broken record(s) beside {stats.packets} packets")

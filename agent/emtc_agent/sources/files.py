@@ -9,7 +9,7 @@ import sys
 import zlib
 from contextlib import ExitStack
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from emtc_agent.sources.buffer import BUFFER_BYTES
 from emtc_agent.sources.pcap import MAGICS, PcapReader
@@ -18,8 +18,12 @@ from emtc_agent.sources.pcapng import PcapngReader
 from emtc_agent.sources.reader import CaptureReader, OpenFile
 from emtc_contract.errors import CaptureError
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 STDIN = "-"
 BATCH_PACKETS = 16_384
+_MAGIC_BYTES = 4
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -37,8 +41,7 @@ def open_capture(
         CaptureError: It cannot be read, or is no capture.
     """
     with ExitStack() as stack:
-        source_file = _open(str(source), stack)
-        magic = _magic(source_file)
+        source_file, magic = _open(str(source), stack)
         if magic == PCAPNG_MAGIC:
             reader: CaptureReader = PcapngReader(source_file, batch_packets, buffer_bytes)
         elif magic in MAGICS:
@@ -50,25 +53,51 @@ def open_capture(
         return reader
 
 
-def _open(name: str, stack: ExitStack) -> OpenFile:
-    if name == STDIN:
-        raw: io.BufferedReader = io.BufferedReader(cast("io.RawIOBase", sys.stdin.buffer))
-        opened = OpenFile("standard input", raw, None, None, stack)
-    else:
-        try:
+class _PutBack(io.RawIOBase):
+    """A stream whose first bytes were read to see what it is, with those in front again."""
+
+    def __init__(self, first: bytes, stream: io.BufferedIOBase) -> None:
+        self._first = first
+        self._stream = stream
+
+    def readable(self) -> bool:
+        """It can be read."""
+        return True
+
+    def readinto(self, into: WriteableBuffer) -> int:
+        """What one read of the stream gives: after an error, all bytes before it have been given."""
+        if not self._first:
+            return self._stream.readinto1(into)
+        view = memoryview(into)
+        given, self._first = self._first[: len(view)], self._first[len(view) :]
+        view[: len(given)] = given
+        return len(given)
+
+
+def _open(name: str, stack: ExitStack) -> tuple[OpenFile, bytes]:
+    """The open file, and the first bytes of its content, which stay unread."""
+    size_bytes = None
+    try:
+        if name == STDIN:
+            raw = cast("io.BufferedReader", sys.stdin.buffer)
+        else:
             raw = stack.enter_context(Path(name).open("rb"))  # noqa: SIM115 - the stack closes it
             size_bytes = os.fstat(raw.fileno()).st_size
-        except OSError as error:
-            raise CaptureError(f"{name}: {error.strerror}") from None
-        opened = OpenFile(name, raw, raw, size_bytes, stack)
-    if raw.peek(2)[:2] == _GZIP_MAGIC:
-        opened.stream = io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=raw)))
-    return opened
+        magic, stream = _look(raw)
+        if magic.startswith(_GZIP_MAGIC):
+            magic, stream = _look(gzip.GzipFile(fileobj=io.BufferedReader(stream)))
+    except OSError as error:
+        raise CaptureError(f"{_said(name)}: {error.strerror or error}") from None
+    except (EOFError, zlib.error) as error:
+        raise CaptureError(f"{_said(name)}: {error}") from None
+    return OpenFile(_said(name), stream, None if name == STDIN else raw, size_bytes, stack), magic
 
 
-def _magic(opened: OpenFile) -> bytes:
-    """The first four (decompressed) bytes, which stay unread."""
-    try:
-        return opened.stream.peek(4)[:4]
-    except (OSError, EOFError, zlib.error) as error:
-        raise CaptureError(f"{opened.name}: {error}") from None
+def _look(stream: io.BufferedIOBase) -> tuple[bytes, _PutBack]:
+    """The first bytes, in as many reads as it takes (a pipe may give them one by one), and the whole stream."""
+    first = stream.read(_MAGIC_BYTES)
+    return first, _PutBack(first, stream)
+
+
+def _said(name: str) -> str:
+    return "standard input" if name == STDIN else name

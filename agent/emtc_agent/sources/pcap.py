@@ -47,7 +47,7 @@ class PcapReader(CaptureReader):
                 self.stats.malformed += 1
                 return
             if not self._buffer.refill(chain.end):
-                self.stats.truncated += self._buffer.fill > 0 and not self._buffer.broken
+                self.stats.truncated += self._buffer.fill > 0 and not self._buffer.damage
                 return
 
     def _batch(self, starts: Int64) -> PacketBatch:

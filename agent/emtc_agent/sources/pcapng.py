@@ -73,7 +73,7 @@ class PcapngReader(CaptureReader):
                 self._buffer.skip(end + oversized)
                 self._buffer.refill(0)
             elif not self._buffer.refill(end) and not end:
-                self.stats.truncated += self._buffer.fill > 0 and not self._buffer.broken
+                self.stats.truncated += self._buffer.fill > 0 and not self._buffer.damage
                 return
 
     def _walk(self) -> tuple[Int64, int, int]:

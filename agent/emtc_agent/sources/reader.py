@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from io import BufferedReader
+from io import BufferedReader, RawIOBase
 from types import TracebackType
 
 from emtc_agent.packets import PacketBatch
@@ -20,7 +20,7 @@ class SourceStats:
     Attributes:
         packets: Packets yielded.
         captured_bytes, wire_bytes: Their bytes, captured and on the wire.
-        truncated: Ends in the middle of a record, block or gzip stream.
+        truncated: Ends in the middle of a record or block, or where it could not be read on (see ``damage``).
         malformed: Records or blocks with impossible lengths or interfaces.
         skipped_blocks: pcapng blocks that hold no packet.
     """
@@ -46,7 +46,7 @@ class OpenFile:
     """
 
     name: str
-    stream: BufferedReader
+    stream: RawIOBase
     file: BufferedReader | None
     size_bytes: int | None
     closing: ExitStack
@@ -74,6 +74,11 @@ class CaptureReader(ABC):
         """Bytes of the (compressed) file read so far, 0 if unknown."""
         return self._source.file.tell() if self._source.file is not None else 0
 
+    @property
+    def damage(self) -> str:
+        """Why the (compressed) file could not be read to its end, empty if it could."""
+        return self._buffer.damage
+
     def __iter__(self) -> Iterator[PacketBatch]:
         for batch in self._read():
             for begin in range(0, len(batch), self._batch_packets):
@@ -82,7 +87,7 @@ class CaptureReader(ABC):
                 self.stats.captured_bytes += int(part.cap_len.sum())
                 self.stats.wire_bytes += int(part.wire_len.sum())
                 yield part
-        self.stats.truncated += self._buffer.broken
+        self.stats.truncated += bool(self._buffer.damage)
 
     def __enter__(self) -> CaptureReader:
         return self

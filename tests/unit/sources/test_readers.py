@@ -1,6 +1,7 @@
 """Captures are read as written, in every dialect; broken ones are counted, never a traceback."""
 
 import gzip
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 import capture_files as cf
 from emtc_agent.packets import GUARD_BYTES
 from emtc_agent.sources import CaptureSet, open_capture
+from emtc_agent.sources.buffer import BUFFER_BYTES
 from emtc_contract.errors import CaptureError
 
 BASE_US = 1_700_000_000_000_000
@@ -66,6 +68,61 @@ def test_gzip_and_batch_size_change_nothing(found, batch, tmp_path_factory):
     path = tmp_path_factory.mktemp("gzip") / "capture.gz"
     path.write_bytes(gzip.compress(cf.pcap_bytes(found)))
     assert read(path, batch)[0] == [(ts, octets, len(octets)) for ts, octets in found]
+
+
+FOUND = [(BASE_US + at, bytes([at % 251]) * 90) for at in range(2_000)]
+PLAIN = cf.pcap_bytes(FOUND)
+
+
+def test_gzip_members_follow_each_other(tmp_path):
+    path = tmp_path / "members.pcap.gz"
+    parts = [PLAIN[:10], b"", PLAIN[10:70_000], PLAIN[70_000:]]
+    path.write_bytes(b"".join(map(gzip.compress, parts)) + bytes(512))  # zeros pad to a tape block
+    got, stats = read(path)
+    assert got == [(ts, octets, len(octets)) for ts, octets in FOUND]
+    assert stats.truncated == 0
+
+
+def spoiled(octets, at):
+    return octets[:at] + bytes([octets[at] ^ 0xFF]) + octets[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("content", "whole"),
+    [
+        (gzip.compress(PLAIN) + b"junk", True),
+        (spoiled(gzip.compress(PLAIN), -6), True),  # the checksum
+        (gzip.compress(PLAIN)[:-4], True),
+        (gzip.compress(PLAIN[:50_000]) + gzip.compress(PLAIN[50_000:])[:-30], False),
+        (gzip.compress(PLAIN[:50_000]) + spoiled(gzip.compress(PLAIN[50_000:]), 12), False),
+    ],
+    ids=["garbage behind it", "wrong checksum", "cut trailer", "cut member", "corrupt member"],
+)
+def test_damaged_gzip_is_read_up_to_the_damage_and_says_so(tmp_path, content, whole):
+    path = tmp_path / "damaged.pcap.gz"
+    path.write_bytes(content)
+    got, stats = read(path)
+    assert got == [(ts, octets, len(octets)) for ts, octets in FOUND[: len(got)]]
+    assert len(got) == len(FOUND) if whole else 50_000 // 106 - 1 <= len(got) < len(FOUND)
+    assert (stats.truncated, stats.malformed) == (1, 0)
+    with CaptureSet([path]) as captures:
+        assert sum(len(batch) for stream in captures.streams() for batch in stream) == len(got)
+        with pytest.raises(CaptureError, match=rf"damaged\.pcap\.gz: unreadable after {len(got)} packets \(.+\)"):
+            captures.require_whole()
+
+
+def test_a_gzip_bomb_needs_no_more_memory_than_a_capture(tmp_path):
+    path = tmp_path / "bomb.gz"
+    huge = cf.block(0x0BAD, bytes(100_000_000))
+    path.write_bytes(gzip.compress(cf.pcapng_bytes([(BASE_US, b"x")]) + huge + cf.enhanced_block((BASE_US, b"y"))))
+    del huge
+    tracemalloc.start()
+    got, stats = read(path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [octets for _, octets, _ in got] == [b"x", b"y"]
+    assert stats.skipped_blocks == 1
+    assert most < 3 * BUFFER_BYTES
 
 
 def test_wire_length_survives_the_snap_length(tmp_path):
