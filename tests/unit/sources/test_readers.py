@@ -1,7 +1,12 @@
 """Captures are read as written, in every dialect; broken ones are counted, never a traceback."""
 
+import fcntl
 import gzip
+import os
+import termios
+import threading
 import tracemalloc
+from struct import unpack
 
 import numpy as np
 import pytest
@@ -123,6 +128,30 @@ def test_a_gzip_bomb_needs_no_more_memory_than_a_capture(tmp_path):
     assert [octets for _, octets, _ in got] == [b"x", b"y"]
     assert stats.skipped_blocks == 1
     assert most < 3 * BUFFER_BYTES
+
+
+@pytest.mark.parametrize("octets", [PLAIN[:60_000], cf.pcapng_bytes(FOUND[:300]), gzip.compress(PLAIN)])
+def test_a_pipe_may_give_the_first_bytes_one_by_one(octets):
+    reading, writing = os.pipe()
+
+    def write():
+        with os.fdopen(writing, "wb", buffering=0) as pipe:
+            for at in range(6):
+                pipe.write(octets[at : at + 1])
+                while unread(reading):
+                    pass
+            pipe.write(octets[6:])
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    with os.fdopen(reading, "rb") as pipe, open_capture(f"/dev/fd/{pipe.fileno()}") as reader:
+        assert sum(map(len, reader)) > 200
+    writer.join()
+
+
+def unread(pipe):
+    """Bytes that wait in a pipe."""
+    return unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]
 
 
 def test_wire_length_survives_the_snap_length(tmp_path):
