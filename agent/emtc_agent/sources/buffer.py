@@ -45,12 +45,13 @@ class ReadBuffer:
             self.ended = not added
         return self.fill > rest
 
-    def skip(self, size_bytes: int) -> None:
-        """Drop bytes that may lie beyond the buffer, without keeping them."""
+    def skip(self, size_bytes: int) -> int:
+        """Drop bytes that may lie beyond the buffer, without keeping them; returns how many were missing."""
         while size_bytes > 0 and not (self.ended and not self.fill):
             step = min(size_bytes, self.fill)
             self.refill(step)
             size_bytes -= step
+        return size_bytes
 
     def _read(self) -> int:
         try:

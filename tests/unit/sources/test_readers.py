@@ -232,6 +232,36 @@ def test_packets_that_hold_pcap_records_do_not_deceive_the_fast_path(tmp_path):
     assert got == [(ts, octets, len(octets)) for ts, octets in found]
 
 
+def test_an_interface_holds_from_its_block_on(tmp_path):
+    start = cf.section_block() + cf.interface_block(cf.Interface())
+    early = cf.enhanced_block((BASE_US, b"early"), 1) + cf.interface_block(cf.Interface(linktype=101))
+    path = tmp_path / "late.pcapng"
+    path.write_bytes(start + early + cf.enhanced_block((BASE_US, b"late"), 1))
+    got, stats = read(path)
+    assert [octets for _, octets, _ in got] == [b"late"]
+    assert (stats.malformed, stats.truncated) == (1, 0)
+
+
+def test_a_block_larger_than_any_packet_is_skipped_and_missed_if_it_is_cut(tmp_path):
+    path = tmp_path / "large.pcapng"
+    content = cf.pcapng_bytes([(BASE_US, b"x")]) + cf.block(0x0BAD, bytes(2 << 20))
+    for left, truncated in ((len(content), 0), (len(content) - 4, 1), (len(content) - (1 << 20), 1)):
+        path.write_bytes(content[:left])
+        got, stats = read(path)
+        assert len(got) == 1
+        assert (stats.skipped_blocks, stats.truncated) == (1, truncated)
+
+
+def test_many_sections_are_read_without_moving_the_rest_for_each(tmp_path):
+    path = tmp_path / "sections.pcapng"
+    path.write_bytes(b"".join(cf.pcapng_bytes([(BASE_US + at, b"x")]) for at in range(2_000)))
+    with open_capture(path) as reader:
+        moved = 0
+        for _ in reader:
+            moved += reader._buffer.fill != path.stat().st_size
+    assert (reader.stats.packets, moved) == (2_000, 0)
+
+
 def test_a_set_with_a_wrong_file_fails_before_it_begins(tmp_path):
     good = cf.write_pcap(tmp_path / "a.pcap", [(BASE_US, b"x")])
     (tmp_path / "b.txt").write_text("hello")
