@@ -84,11 +84,11 @@ def _not_ip(out: Out, link: Link, data: Bytes, at: Int64, captured: Int64, wire:
 
 
 def _tunnels(out: Out, data: Bytes) -> None:
-    """Replace the columns of GTP-U packets by those of the packet inside."""
+    """Replace the columns of GTP-U packets by those of the packet inside; damage of the outer headers stays told."""
     for version, inner in find_inner(out, data).items():
         decoder = ipv4 if version == L3.IPV4 else ipv6
         columns = _ip_columns(data, decoder(data, inner.at, inner.captured, inner.wire))
-        columns["marks"] |= np.uint8(Mark.TUNNEL)
+        columns["marks"] |= np.uint8(Mark.TUNNEL) | out["marks"][inner.rows] & np.uint8(Mark.MALFORMED)
         columns["teid"] = inner.teid
         for name, column in columns.items():
             out[name][inner.rows] = column

@@ -99,6 +99,15 @@ def test_gtp_u_shows_the_inner_packet(extensions, teid, device):
     assert got["marks"] & Mark.TUNNEL
 
 
+def test_damage_around_a_tunnel_is_told_of_the_packet_inside():
+    inner = f.ipv6(f.tcp(), length=9_000)
+    outer = f.ipv4(f.udp(f.gtpu(inner), f.GTPU, f.GTPU, length=10_000), proto=f.UDP, total=10_028)
+    got = one(f.ether(outer))
+    assert got["net_len"] == 9_040
+    assert got["marks"] & Mark.TUNNEL
+    assert got["marks"] & Mark.MALFORMED
+
+
 def test_gtp_u_that_is_no_g_pdu_stays_outer():
     echo = f.ipv4(f.udp(f.gtpu(b"", 0, kind=1), f.GTPU, f.GTPU), proto=f.UDP)
     got = one(f.ether(echo))
