@@ -121,8 +121,8 @@ class EdgeExtractor:
 
     def _settle(self, records: Records, clock_us: Int64) -> Groups:
         """Give each record the slot of its endpoint, and sort records by slot."""
-        kind = records.kind.astype(np.uint64)
-        tag = self._hash(records.id_lo, records.id_hi ^ kind << np.uint64(56))
+        kind = records.kind.astype(np.uint64) << np.uint64(1)  # an address uses all 128 bits that are hashed
+        tag = self._hash(records.id_lo, records.id_hi) ^ kind
         clock_us = clock_us[records.packet]
         slot = self._endpoints.slots(tag, (records.kind, records.id_hi, records.id_lo), clock_us)
         groups = group_by_slot(slot)

@@ -83,6 +83,15 @@ def test_packets_without_an_endpoint_are_counted_and_make_no_window():
     assert extractor.stats.other == {"unknown_linktype": 3}
 
 
+def test_an_address_in_a_tunnel_is_not_its_neighbour_outside():
+    """Kinds 2 and 3 differ in one bit, as fc00:: and fd00:: do."""
+    plain = frames.ipv6(frames.udp(), "fc00::1", "2001:db8::1", frames.UDP)
+    inner = frames.ipv6(frames.udp(), "fd00::1", "2001:db8::1", frames.UDP)
+    outer = frames.ipv4(frames.udp(frames.gtpu(inner), frames.GTPU, frames.GTPU), proto=frames.UDP)
+    rows = rows_of(EdgeExtractor(), batch_of([plain, outer], linktype=101))
+    assert sorted(zip(rows.kind.tolist(), identities(rows), strict=True)) == [(2, "fc00::1"), (3, "fd00::1")]
+
+
 def rows_of(extractor, batch, cuts=()):
     edges = sorted({0, len(batch), *cuts})
     parts = [extractor.push(batch.slice(a, b)) for a, b in itertools.pairwise(edges)]
