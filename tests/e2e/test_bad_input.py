@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import subprocess
 import zipfile
 
 import pytest
@@ -11,7 +12,7 @@ import brokers
 import capture_files as cf
 import frames as f
 from emtc_contract.bundle import MANIFEST
-from programs import assert_one_line_error, lines, run
+from programs import BIN, assert_one_line_error, lines, run
 
 FRAME = f.ether(f.ipv4(f.tcp(b"x")))
 BASE = 1_700_000_000_000_000
@@ -186,3 +187,5 @@ def test_standard_input_and_broken_pipes(capture):
     assert done.returncode == 0
     assert json.loads(lines(done.stdout)[-1])["summary"]["packets"] == 100
     assert_one_line_error(run("emtc-agent", "replay", "-", stdin=b"junk"), "standard input", code=2)
+    closed = subprocess.run(["sh", "-c", f"exec {BIN / 'emtc-agent'} replay - <&-"], capture_output=True, check=False)
+    assert_one_line_error(closed, "standard input", "closed", code=2)

@@ -39,10 +39,16 @@ def expand(sources: Sequence[str | Path]) -> list[str]:
     return names
 
 
+def _can_be_read_once(name: str) -> bool:
+    """Whether a source cannot be looked into before it is read: standard input, pipes."""
+    return name == STDIN or Path(name).is_fifo()
+
+
 class CaptureSet:
     """Captures read as one stream, their packets in order of time; or each as a stream of its own.
 
-    All of them are checked before the first packet is read, so that a wrong file stops the work before it begins.
+    All of them are checked before the first packet is read, so that a wrong file stops the work before it begins; but
+    a single pipe or standard input, which gives its bytes only once, is not.
 
     Args:
         sources: Files, folders, or ``"-"``.
@@ -67,13 +73,15 @@ class CaptureSet:
         self._done_bytes = 0
         self._damage: list[str] = []
         names = expand(sources)
-        self._captures = [(0, STDIN)] if names == [STDIN] else [(self._look_into(name), name) for name in names]
+        is_stream = len(names) == 1 and _can_be_read_once(names[0])
+        self._captures = [(0, names[0])] if is_stream else [(self._look_into(name), name) for name in names]
         self._buffer_bytes = BUFFER_BYTES if len(names) <= _FEW or one_by_one else SMALL_BUFFER_BYTES
 
     def _look_into(self, name: str) -> int:
         """Check a file; returns the time of its first packet, microseconds."""
-        if name == STDIN:
-            raise CaptureError("standard input cannot be mixed with files")
+        if _can_be_read_once(name):
+            what = "standard input" if name == STDIN else f"{name}: a pipe"
+            raise CaptureError(f"{what} cannot be mixed with files")
         with open_capture(name, batch_packets=1, buffer_bytes=SMALL_BUFFER_BYTES) as reader:
             self.size_bytes = (self.size_bytes or 0) + (reader.size_bytes or 0)
             return next((int(batch.ts_us[0]) for batch in reader), 0)

@@ -77,6 +77,8 @@ class _PutBack(io.RawIOBase):
 def _open(name: str, stack: ExitStack) -> tuple[OpenFile, bytes]:
     """The open file, and the first bytes of its content, which stay unread."""
     size_bytes = None
+    if name == STDIN and sys.stdin is None:
+        raise CaptureError("standard input: is closed")
     try:
         if name == STDIN:
             raw = cast("io.BufferedReader", sys.stdin.buffer)
