@@ -116,7 +116,7 @@ class CaptureSet:
 
     def _note_damage(self, reader: CaptureReader) -> None:
         stats = reader.stats
-        if reader.damage:
+        if stats.truncated and reader.damage:
             self._damage.append(f"{reader.name}: unreadable after {stats.packets} packets ({reader.damage})")
         elif stats.truncated:
             self._damage.append(f"{reader.name}: ends in the middle of a packet, after {stats.packets} packets")

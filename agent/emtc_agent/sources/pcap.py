@@ -39,7 +39,7 @@ class PcapReader(CaptureReader):
         self._buffer.refill(layout.size)
 
     def _read(self) -> Iterator[PacketBatch]:
-        while self._buffer.fill:
+        while True:
             chain = find_records(self._buffer.octets, self._buffer.fill, self._order)
             if len(chain.starts):
                 yield self._batch(chain.starts)
@@ -47,7 +47,7 @@ class PcapReader(CaptureReader):
                 self.stats.malformed += 1
                 return
             if not self._buffer.refill(chain.end):
-                self.stats.truncated += self._buffer.fill > 0 and not self._buffer.damage
+                self._end()
                 return
 
     def _batch(self, starts: Int64) -> PacketBatch:

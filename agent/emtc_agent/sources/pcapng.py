@@ -73,17 +73,19 @@ class PcapngReader(CaptureReader):
                 self.stats.malformed += 1
                 return
             if size and not self._read_on(at, size):
-                self.stats.truncated += self._buffer.fill > 0 and not self._buffer.damage
                 return
             at = 0 if size else at
 
     def _read_on(self, at: int, size: int) -> bool:
         """Get more of the block of ``size`` bytes at ``at``, or skip it if no packet is that large."""
         if size <= _MAX_PACKET_BLOCK:
-            return self._buffer.refill(at)
+            found = self._buffer.refill(at)
+            if not found:
+                self._end()
+            return found
         self.stats.skipped_blocks += 1
         missing = self._buffer.skip(at + size)
-        self.stats.truncated += missing > 0 and not self._buffer.damage
+        self.stats.truncated += missing > 0
         return not missing
 
     def _walk(self, at: int) -> tuple[list[int], int, int]:

@@ -87,7 +87,6 @@ class CaptureReader(ABC):
                 self.stats.captured_bytes += int(part.cap_len.sum())
                 self.stats.wire_bytes += int(part.wire_len.sum())
                 yield part
-        self.stats.truncated += bool(self._buffer.damage)
 
     def __enter__(self) -> CaptureReader:
         return self
@@ -103,4 +102,8 @@ class CaptureReader(ABC):
 
     @abstractmethod
     def _read(self) -> Iterator[PacketBatch]:
-        """Batches of any size, each valid until the next."""
+        """Batches of any size, each valid until the next; counts how they end."""
+
+    def _end(self) -> None:
+        """There is nothing more to read: count what is left of a record or block, or that the stream is damaged."""
+        self.stats.truncated += self._buffer.fill > 0 or bool(self._buffer.damage)

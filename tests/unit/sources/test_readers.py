@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import capture_files as cf
 from emtc_agent.packets import GUARD_BYTES
 from emtc_agent.sources import CaptureSet, open_capture
-from emtc_agent.sources.buffer import BUFFER_BYTES
+from emtc_agent.sources.buffer import BUFFER_BYTES, SMALL_BUFFER_BYTES
 from emtc_contract.errors import CaptureError
 
 BASE_US = 1_700_000_000_000_000
@@ -114,6 +114,23 @@ def test_damaged_gzip_is_read_up_to_the_damage_and_says_so(tmp_path, content, wh
         assert sum(len(batch) for stream in captures.streams() for batch in stream) == len(got)
         with pytest.raises(CaptureError, match=rf"damaged\.pcap\.gz: unreadable after {len(got)} packets \(.+\)"):
             captures.require_whole()
+
+
+@pytest.mark.parametrize("buffer_bytes", [BUFFER_BYTES, SMALL_BUFFER_BYTES])
+def test_damage_behind_the_point_where_reading_stops_is_not_told(tmp_path, buffer_bytes):
+    absurd = b"\xff" * 16 + bytes(2 << 20)
+    path = tmp_path / "twice.pcap.gz"
+    path.write_bytes(gzip.compress(cf.pcap_bytes(FOUND[:5]) + absurd) + b"junk")
+    with open_capture(path, buffer_bytes=buffer_bytes) as reader:
+        assert sum(map(len, reader)) == 5
+    assert (reader.stats.truncated, reader.stats.malformed) == (0, 1)
+
+
+@pytest.mark.parametrize("empty", [cf.pcap_header(), cf.section_block()])
+def test_damage_behind_no_packet_is_told(tmp_path, empty):
+    path = tmp_path / "none.gz"
+    path.write_bytes(gzip.compress(empty) + b"junk")
+    assert read(path)[1].truncated == 1
 
 
 def test_a_gzip_bomb_needs_no_more_memory_than_a_capture(tmp_path):
