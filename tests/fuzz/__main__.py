@@ -13,7 +13,7 @@ import click
 from fuzz import corpus
 from fuzz.fuzzer import Fuzzer
 
-MOST_MB = 400
+MOST_MB = 500
 
 
 @click.command()
