@@ -212,15 +212,18 @@ class EdgeExtractor:
     def _sweep(self, clock_us: Int64) -> Windows:
         """Free what fell silent until (1,) ``clock_us``; called at fixed points of the stream only.
 
-        Windows that have run out of time are closed first: a freed slot may be another endpoint's at once.
+        If one of them still has a window, all that have run out of time are closed first.
         """
         now_us = int(clock_us[0])
-        windows = self._close_silent(self._expired(np.zeros(0, np.int64), now_us), clock_us)
         config = self.config
-        freed = self._endpoints.sweep(
+        gone = self._endpoints.silent(
             now_us, int(config.endpoint_idle_s * 1e6), config.brief_packets, int(config.brief_idle_s * 1e6)
         )
-        self._maker.forget(freed)
+        windows = empty_windows(len(self.schema.features))
+        if self._open.count[gone].any():
+            windows = self._close_silent(self._expired(np.zeros(0, np.int64), now_us), clock_us)
+        self._endpoints.free(gone)
+        self._maker.forget(gone)
         self._maker.sweep(now_us, int(config.peer_age_s * 1e6), int(config.brief_peer_age_s * 1e6))
         self._swept_us = now_us
         self.stats.evicted = self._endpoints.evicted

@@ -2,7 +2,7 @@
 
 A newcomer takes a free slot of its row or is counted with all other homeless ones in the overflow slot, so a
 flood of made-up sources can neither push out a known device nor grow memory. Slots are freed only by
-``sweep``, at fixed points of the stream.
+``free``, at fixed points of the stream.
 """
 
 from __future__ import annotations
@@ -102,22 +102,23 @@ class EndpointTable:
         self.packets[slot] += packets
         self.last_us[slot] = last_us
 
-    def sweep(self, now_us: int, idle_us: int, brief_packets: int, brief_idle_us: int) -> Int64:
-        """Free the slots of endpoints that fell silent.
+    def silent(self, now_us: int, idle_us: int, brief_packets: int, brief_idle_us: int) -> Int64:
+        """The slots of endpoints that fell silent.
 
         Args:
             now_us: Stream time.
-            idle_us: Any endpoint silent for this long goes.
-            brief_packets, brief_idle_us: Endpoints with at most so many packets go after this shorter time.
-
-        Returns:
-            The freed slots.
+            idle_us: Any endpoint silent for this long.
+            brief_packets, brief_idle_us: Endpoints with at most so many packets after this shorter time.
         """
-        silent = now_us - self.last_us
-        brief = (self.packets <= brief_packets) & (silent >= brief_idle_us)
-        gone = (self.first_us != NEVER) & (brief | (silent >= idle_us))
+        silence = now_us - self.last_us
+        brief = (self.packets <= brief_packets) & (silence >= brief_idle_us)
+        return np.flatnonzero((self.first_us != NEVER) & (brief | (silence >= idle_us)))
+
+    def free(self, slots: Int64) -> None:
+        """Give these slots to whoever comes next."""
+        gone = np.zeros(self.overflow + 1, bool)
+        gone[slots] = True
         regular = gone[: self.overflow]
         self._sets.release(regular.reshape(self._sets.tags.shape))
-        self.first_us[gone] = NEVER
+        self.first_us[slots] = NEVER
         self.evicted += int(np.count_nonzero(regular))
-        return np.flatnonzero(gone)
