@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from struct import pack
 
-IPV4, IPV6, ARP, VLAN, QINQ = 0x0800, 0x86DD, 0x0806, 0x8100, 0x88A8
+IPV4, IPV6, ARP, VLAN, QINQ, MPLS = 0x0800, 0x86DD, 0x0806, 0x8100, 0x88A8, 0x8847
 TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
 GTPU = 2152
 
@@ -100,6 +100,11 @@ def gtpu(inner: bytes, teid: int = 0x1234, *, extensions: tuple[bytes, ...] = ()
             following = 0x85 if number + 1 < len(extensions) else 0
             optional += bytes([(len(content) + 2) // 4]) + content + bytes([following])
     return pack(">BBHI", flags, kind, len(optional) + len(inner), teid) + optional + inner
+
+
+def mpls(payload: bytes, labels: int = 1) -> bytes:
+    """A stack of MPLS labels."""
+    return b"".join(pack(">I", 16 << 12 | (left == 1) << 8 | 64) for left in range(labels, 0, -1)) + payload
 
 
 def sll(payload: bytes, kind: int = IPV4, src: int = 2) -> bytes:

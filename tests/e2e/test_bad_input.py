@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import subprocess
 import zipfile
 
 import pytest
@@ -11,7 +12,7 @@ import brokers
 import capture_files as cf
 import frames as f
 from emtc_contract.bundle import MANIFEST
-from programs import assert_one_line_error, lines, run
+from programs import BIN, assert_one_line_error, lines, run
 
 FRAME = f.ether(f.ipv4(f.tcp(b"x")))
 BASE = 1_700_000_000_000_000
@@ -91,6 +92,13 @@ def test_a_cut_gzip(tmp_path, capture):
     path = tmp_path / "cut.pcap.gz"
     path.write_bytes(gzip.compress(capture.read_bytes())[:-20])
     assert_one_line_error(run("emtc-agent", "replay", path), "cut.pcap.gz", code=2)
+
+
+def test_garbage_behind_a_gzip(tmp_path, capture):
+    path = tmp_path / "tail.pcap.gz"
+    path.write_bytes(gzip.compress(capture.read_bytes()) + b"junk")
+    assert_one_line_error(run("emtc-agent", "replay", path), "tail.pcap.gz", "after 100 packets", code=2)
+    assert run("emtc-agent", "replay", path, "--allow-damaged").returncode == 0
 
 
 def test_an_output_that_cannot_be_written(tmp_path, capture):
@@ -179,3 +187,5 @@ def test_standard_input_and_broken_pipes(capture):
     assert done.returncode == 0
     assert json.loads(lines(done.stdout)[-1])["summary"]["packets"] == 100
     assert_one_line_error(run("emtc-agent", "replay", "-", stdin=b"junk"), "standard input", code=2)
+    closed = subprocess.run(["sh", "-c", f"exec {BIN / 'emtc-agent'} replay - <&-"], capture_output=True, check=False)
+    assert_one_line_error(closed, "standard input", "closed", code=2)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from emtc_agent.columns.columns import L3, Columns, Mark, Other
-from emtc_agent.columns.link import ARP, IPV4, IPV6, Link, decode_link
+from emtc_agent.columns.encapsulation import ARP, IPV4, IPV6
+from emtc_agent.columns.link import Link, decode_link
 from emtc_agent.columns.network import Network, decode_arp, ipv4, ipv6
 from emtc_agent.columns.transport import ICMP, ICMPV6, IGMP, TCP, UDP, decode_transport
 from emtc_agent.columns.tunnel import find_inner
@@ -24,7 +25,7 @@ _DTYPES = {
     **dict.fromkeys(("src_hi", "src_lo", "dst_hi", "dst_lo", "src_mac", "dst_mac", "arp_mac"), np.uint64),
     "teid": np.uint32,
 }
-_MAX_LENGTH = (1 << 31) - 1  # of a packet on the wire, whatever its record says
+_MAX_LENGTH = (1 << 31) - 1  # a record can claim twice as much
 
 
 def decode(batch: PacketBatch) -> Columns:
@@ -83,11 +84,11 @@ def _not_ip(out: Out, link: Link, data: Bytes, at: Int64, captured: Int64, wire:
 
 
 def _tunnels(out: Out, data: Bytes) -> None:
-    """Replace the columns of GTP-U packets by those of the packet inside."""
+    """Replace the columns of GTP-U packets by those of the packet inside; damage of the outer headers stays told."""
     for version, inner in find_inner(out, data).items():
         decoder = ipv4 if version == L3.IPV4 else ipv6
         columns = _ip_columns(data, decoder(data, inner.at, inner.captured, inner.wire))
-        columns["marks"] |= np.uint8(Mark.TUNNEL)
+        columns["marks"] |= np.uint8(Mark.TUNNEL) | out["marks"][inner.rows] & np.uint8(Mark.MALFORMED)
         columns["teid"] = inner.teid
         for name, column in columns.items():
             out[name][inner.rows] = column

@@ -8,13 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from emtc_agent.columns.columns import Other
+from emtc_agent.columns.encapsulation import MPLS, ip_ether, ppp_ether, step_inside
 from emtc_agent.columns.gather import headers
-from emtc_agent.packets import Bool, Bytes, Int64, PacketBatch, UInt8, UInt16, UInt64
+from emtc_agent.packets import Int64, PacketBatch, UInt8, UInt16, UInt64
 
-IPV4, ARP, IPV6 = 0x0800, 0x0806, 0x86DD
-_PPPOE_SESSION = 0x8864
-_MAX_TAGS = 3
-_NOT_ETHERTYPE = 0x0600  # smaller values are 802.3 lengths
 _MAC_SHIFT = np.uint64(16)
 
 
@@ -36,12 +33,17 @@ class Link:
     reason: UInt8
 
 
-def decode_link(batch: PacketBatch) -> Link:
-    """Read the link headers of a batch; packets of several link types may be mixed."""
+def decode_link(batch: PacketBatch, *, outer: bool = False) -> Link:
+    """Read the link headers of a batch; packets of several link types may be mixed.
+
+    Args:
+        batch: N packets.
+        outer: Stop behind the link header itself, before VLAN tags, PPPoE sessions and MPLS labels.
+    """
     size = len(batch)
     kinds = np.unique(batch.linktype).tolist() if size and (batch.linktype != batch.linktype[0]).any() else None
     if kinds is None:
-        return _decode_kind(batch, int(batch.linktype[0]) if size else 1)
+        return _decode_kind(batch, int(batch.linktype[0]) if size else 1, outer=outer)
     whole = Link(
         at=np.zeros(size, np.int64),
         ether=np.zeros(size, np.uint16),
@@ -51,17 +53,30 @@ def decode_link(batch: PacketBatch) -> Link:
     )
     for kind in kinds:
         rows = np.flatnonzero(batch.linktype == kind)
-        part = _decode_kind(batch.take(rows), kind)
+        part = _decode_kind(_take(batch, rows), kind, outer=outer)
         for name in ("at", "ether", "src_mac", "dst_mac", "reason"):
             getattr(whole, name)[rows] = getattr(part, name)
     return whole
 
 
-def _decode_kind(batch: PacketBatch, linktype: int) -> Link:
+def _take(batch: PacketBatch, rows: Int64) -> PacketBatch:
+    return PacketBatch(
+        batch.data,
+        batch.start[rows],
+        batch.cap_len[rows],
+        batch.wire_len[rows],
+        batch.ts_us[rows],
+        batch.linktype[rows],
+    )
+
+
+def _decode_kind(batch: PacketBatch, linktype: int, *, outer: bool) -> Link:
     decoder = _DECODERS.get(linktype)
     if decoder is None:
         return _bare(batch, np.zeros(len(batch), np.uint16), 0, Other.UNKNOWN_LINKTYPE)
     link = decoder(batch)
+    if not outer:
+        step_inside(batch, link.ether, link.at)
     unread = link.at > batch.cap_len
     if unread.any():
         link.reason[unread] = Other.SHORT_LINK_HEADER
@@ -84,49 +99,7 @@ def _ethernet(batch: PacketBatch) -> Link:
     link = _bare(batch, header["type"].astype(np.uint16), 14)
     link.dst_mac = header["dst"].astype(np.uint64) >> _MAC_SHIFT
     link.src_mac = header["src"].astype(np.uint64) >> _MAC_SHIFT
-    _skip_tags(batch, link)
     return link
-
-
-_TAG = np.dtype({"names": ["type"], "formats": [">u2"], "offsets": [2], "itemsize": 4})
-
-
-def _skip_tags(batch: PacketBatch, link: Link) -> None:
-    """Step over up to three VLAN tags and a PPPoE session header."""
-    rest = np.flatnonzero(link.ether != IPV4)
-    for _ in range(_MAX_TAGS):
-        tagged = rest[_is_tag(link.ether[rest])]
-        if not len(tagged):
-            break
-        at = link.at[tagged]
-        tag = headers(batch.data, batch.start[tagged] + at, batch.cap_len[tagged] - at, _TAG)
-        link.ether[tagged] = tag["type"]
-        link.at[tagged] = at + 4
-    session = rest[link.ether[rest] == _PPPOE_SESSION]
-    if len(session):
-        at = link.at[session] + 6
-        link.ether[session] = _ppp_type(batch.data, batch.start[session] + at, batch.cap_len[session] - at)
-        link.at[session] = at + 2
-
-
-def _is_tag(ether: UInt16) -> Bool:
-    return (ether == 0x8100) | (ether == 0x88A8) | (ether == 0x9100)  # 802.1Q, 802.1ad and its forerunner
-
-
-_WORD = np.dtype([("type", ">u2")])
-_PPP_TYPES = {0x0021: IPV4, 0x0057: IPV6}
-
-
-def _ppp_type(data: Bytes, at: Int64, available: Int64) -> UInt16:
-    protocol = headers(data, at, available, _WORD)["type"]
-    return _translate(protocol, _PPP_TYPES)
-
-
-def _translate(values: UInt16, table: dict[int, int]) -> UInt16:
-    out = np.zeros(len(values), np.uint16)
-    for value, ether in table.items():
-        out[values == value] = ether
-    return out
 
 
 _PPP = np.dtype([("address", "u1"), ("control", "u1")])
@@ -136,7 +109,7 @@ def _ppp(batch: PacketBatch) -> Link:
     """PPP with or without the HDLC address and control bytes (RFC 1662)."""
     framing = headers(batch.data, batch.start, batch.cap_len, _PPP)
     at = np.where((framing["address"] == 0xFF) & (framing["control"] == 0x03), 2, 0)
-    ether = _ppp_type(batch.data, batch.start + at, batch.cap_len - at)
+    ether = ppp_ether(batch.data, batch.start + at, batch.cap_len - at)
     link = _bare(batch, ether, 0)
     link.at = at + 2
     return link
@@ -147,8 +120,17 @@ _VERSION = np.dtype([("version", "u1")])
 
 def _by_version(batch: PacketBatch, header_bytes: int) -> Link:
     """IP right behind a header that does not reliably say which."""
-    first = headers(batch.data, batch.start + header_bytes, batch.cap_len - header_bytes, _VERSION)["version"] >> 4
-    return _bare(batch, _translate(first.astype(np.uint16), {4: IPV4, 6: IPV6}), header_bytes)
+    first = headers(batch.data, batch.start + header_bytes, batch.cap_len - header_bytes, _VERSION)["version"]
+    return _bare(batch, ip_ether(first), header_bytes)
+
+
+_CISCO = np.dtype({"names": ["type"], "formats": [">u2"], "offsets": [2], "itemsize": 4})
+
+
+def _cisco_hdlc(batch: PacketBatch) -> Link:
+    """Address, control, EtherType (RFC 1547, section 4.3.1)."""
+    header = headers(batch.data, batch.start, batch.cap_len, _CISCO)
+    return _bare(batch, header["type"].astype(np.uint16), _CISCO.itemsize)
 
 
 _SLL = np.dtype(
@@ -167,7 +149,6 @@ def _cooked(layout: np.dtype[np.void]) -> Callable[[PacketBatch], Link]:
         link = _bare(batch, header["type"].astype(np.uint16), layout.itemsize)
         mac = header["mac"].astype(np.uint64) >> _MAC_SHIFT
         link.src_mac = np.where(header["length"] == 6, mac, np.uint64(0))
-        _skip_tags(batch, link)
         return link
 
     return decode
@@ -184,6 +165,8 @@ _DECODERS: dict[int, Callable[[PacketBatch], Link]] = {
     101: lambda batch: _by_version(batch, 0),
     228: lambda batch: _by_version(batch, 0),  # raw IPv4
     229: lambda batch: _by_version(batch, 0),  # raw IPv6
+    104: _cisco_hdlc,
     113: _cooked(_SLL),
+    219: lambda batch: _bare(batch, np.full(len(batch), MPLS, np.uint16), 0),
     276: _cooked(_SLL2),
 }

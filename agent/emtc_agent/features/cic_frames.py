@@ -10,8 +10,9 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from emtc_agent.columns.encapsulation import ARP, IPV4
 from emtc_agent.columns.gather import headers
-from emtc_agent.columns.link import ARP, IPV4, decode_link
+from emtc_agent.columns.link import decode_link
 from emtc_agent.packets import Bool, Bytes, Float64, Int64, PacketBatch, UInt8, UInt16, UInt32, UInt64
 
 ETHERNET, ETHERNET_BYTES = 1, 14
@@ -106,16 +107,13 @@ def read_frames(batch: PacketBatch) -> tuple[Frames, int]:
 
 
 def _network_headers(batch: PacketBatch) -> tuple[Int64, UInt16]:
-    """Where the header behind the link layer is, and its EtherType; on an Ethernet that before any VLAN tag."""
-    at = batch.start + ETHERNET_BYTES
-    ether = headers(batch.data, batch.start, batch.cap_len, _ETHER_TYPE)["type"].astype(np.uint16)
-    ether[batch.cap_len < ETHERNET_BYTES] = 0
-    others = np.flatnonzero(batch.linktype != ETHERNET)
-    if len(others):
-        link = decode_link(batch.take(others))
-        at[others] = batch.start[others] + link.at
-        ether[others] = link.ether
-    return at, ether
+    """Where the header behind the link layer is, and its EtherType: the outer one, also before a VLAN tag."""
+    if (batch.linktype == ETHERNET).all():
+        ether = headers(batch.data, batch.start, batch.cap_len, _ETHER_TYPE)["type"].astype(np.uint16)
+        ether[batch.cap_len < ETHERNET_BYTES] = 0
+        return batch.start + ETHERNET_BYTES, ether
+    link = decode_link(batch, outer=True)
+    return batch.start + link.at, link.ether
 
 
 def _decode(batch: PacketBatch, packet: Int64, at: Int64, captured: Int64, is_ip: Bool, header: np.ndarray) -> Frames:

@@ -31,7 +31,6 @@ from emtc_contract.schema import FeatureSchema
 
 MAX_BATCH = 16_384
 SWEEP_PACKETS = 4_096
-_NOBODY = _NEVER = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,8 @@ class EdgeConfig:
         novelty_after_s: Silent learning time of an endpoint before anything counts as new to it.
         sweep_every_s: Least stream time between two clean-ups of the tables.
         endpoint_idle_s: Silence after which an endpoint is forgotten.
-        brief_packets, brief_idle_s: Endpoints with so few packets are forgotten after this shorter silence.
+        brief_packets, brief_idle_s: Endpoints with so few packets are forgotten after this shorter silence, which
+            must outlast a window.
         peer_age_s, brief_peer_age_s: Ages at which a peer is forgotten; the shorter one if used only once.
         hash_key: Fixed hash key for reproducible tests; random by default.
     """
@@ -84,14 +84,14 @@ class EdgeExtractor:
 
     def push(self, batch: PacketBatch) -> Windows:
         """Take the next packets of the stream and return the windows they closed."""
-        return join(list(self._steps(batch)), len(self.schema.features))
+        return join(list(self._parts(batch)), len(self.schema.features))
 
     def finish(self) -> Windows:
         """End of the stream: close and return every open window."""
-        return self._end(np.flatnonzero(self._open.count), _NEVER)
+        return self._close_silent(np.flatnonzero(self._open.count), np.zeros(0, np.int64))
 
-    def _steps(self, batch: PacketBatch) -> Iterator[Windows]:
-        """Take at most ``MAX_BATCH`` packets at a time; sweep the tables in between where that is due."""
+    def _parts(self, batch: PacketBatch) -> Iterator[Windows]:
+        """Windows by parts of at most ``MAX_BATCH`` packets; tables are swept between parts where that is due."""
         clock_us = self._clock.advance(batch.ts_us)
         begin = 0
         for at in range(-self._position % SWEEP_PACKETS, len(batch), SWEEP_PACKETS):
@@ -100,16 +100,10 @@ class EdgeExtractor:
             if at > begin and (due or is_full):
                 yield self._step(batch.slice(begin, at), clock_us[begin:at])
                 begin = at
-            if due:  # those to be forgotten have been silent for longer than a window lasts
-                yield self._end(self._expired(_NOBODY, int(clock_us[at])), clock_us[at : at + 1])
-                self._sweep(int(clock_us[at]))
+            if due:
+                yield self._sweep(clock_us[at : at + 1])
         if begin < len(batch):
             yield self._step(batch.slice(begin, len(batch)), clock_us[begin:])
-
-    def _end(self, slots: Int64, clock_us: Int64) -> Windows:
-        """Close the open windows of these slots; ``clock_us`` (0 or 1,) is when the next packet finds them over."""
-        records, start = self._open.merge(slots, blank(0), _NOBODY, np.zeros(len(slots), np.int64))
-        return self._close(records, slots, start, clock_us)
 
     def _step(self, batch: PacketBatch, clock_us: Int64) -> Windows:
         columns = decode(batch)
@@ -127,13 +121,13 @@ class EdgeExtractor:
 
     def _settle(self, records: Records, clock_us: Int64) -> Groups:
         """Give each record the slot of its endpoint, and sort records by slot."""
-        kind = records.kind.astype(np.uint64)
-        tag = self._hash(records.id_lo, records.id_hi ^ kind << np.uint64(56))
+        kind = records.kind.astype(np.uint64) << np.uint64(1)  # an address uses all 128 bits that are hashed
+        tag = self._hash(records.id_lo, records.id_hi) ^ kind
         clock_us = clock_us[records.packet]
         slot = self._endpoints.slots(tag, (records.kind, records.id_hi, records.id_lo), clock_us)
         groups = group_by_slot(slot)
         self._endpoints.seen(groups.slot, groups.count, clock_us[groups.last])
-        self.stats.spilled = int(self._endpoints.packets[self._endpoints.overflow])
+        self.stats.spilled = self._endpoints.spilled
         self.stats.endpoints = self._endpoints.admitted
         return groups
 
@@ -143,6 +137,11 @@ class EdgeExtractor:
         idle[busy] = False
         slots = np.flatnonzero(idle)
         return slots[self._open.first_clock(slots) + self._window_us <= now_us]
+
+    def _close_silent(self, slots: Int64, clock_us: Int64) -> Windows:
+        """Close the open windows of slots that have no new records; ``clock_us`` as for ``find_closed``."""
+        records, start = self._open.merge(slots, blank(0), np.zeros(0, np.int64), np.zeros(len(slots), np.int64))
+        return self._close(records, slots, start, clock_us)
 
     def _close(self, records: View, slots: Int64, start: Int64, clock_us: Int64) -> Windows:
         """Cut the records of each slot into windows, return the closed ones, keep the open ones."""
@@ -210,16 +209,25 @@ class EdgeExtractor:
         before = np.where(first_of_slot[opened], carried, record_us[opened - 1])
         self._quiet_since_us[slot[still_open]] = before
 
-    def _sweep(self, now_us: int) -> None:
-        """Free what fell silent; called at fixed points of the stream only."""
+    def _sweep(self, clock_us: Int64) -> Windows:
+        """Free what fell silent until (1,) ``clock_us``; called at fixed points of the stream only.
+
+        If one of them still has a window, all that have run out of time are closed first.
+        """
+        now_us = int(clock_us[0])
         config = self.config
-        freed = self._endpoints.sweep(
+        gone = self._endpoints.silent(
             now_us, int(config.endpoint_idle_s * 1e6), config.brief_packets, int(config.brief_idle_s * 1e6)
         )
-        self._maker.forget(freed)
+        windows = empty_windows(len(self.schema.features))
+        if self._open.count[gone].any():
+            windows = self._close_silent(self._expired(np.zeros(0, np.int64), now_us), clock_us)
+        self._endpoints.free(gone)
+        self._maker.forget(gone)
         self._maker.sweep(now_us, int(config.peer_age_s * 1e6), int(config.brief_peer_age_s * 1e6))
         self._swept_us = now_us
         self.stats.evicted = self._endpoints.evicted
+        return windows
 
     def _count(self, reason: UInt8, records: Records) -> None:
         self.stats.packets += len(reason)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from gzip import BadGzipFile
-from io import BufferedIOBase
+from io import RawIOBase
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from emtc_agent.packets import GUARD_BYTES
 
 BUFFER_BYTES = 3 << 20
 SMALL_BUFFER_BYTES = 5 << 18  # still holds the largest packet block
+_READ_BYTES = 1 << 18  # at once: all that is held in memory beside the buffer while gzip is unpacked
 
 
 class ReadBuffer:
@@ -21,14 +21,14 @@ class ReadBuffer:
         octets: (size + GUARD_BYTES,) uint8; ``octets[:fill]`` is valid.
         fill: Valid bytes.
         ended: Whether the stream has no more bytes.
-        error: What the stream ended in, if not in its end (cut or corrupt gzip); else empty.
+        damage: What went wrong if the stream ended in an error (cut or corrupt gzip), else empty.
     """
 
-    def __init__(self, stream: BufferedIOBase, size_bytes: int) -> None:
+    def __init__(self, stream: RawIOBase, size_bytes: int) -> None:
         self.octets = np.zeros(size_bytes + GUARD_BYTES, np.uint8)
         self.fill = 0
         self.ended = False
-        self.error = ""
+        self.damage = ""
         self._stream = stream
         self._size = size_bytes
         self._view = self.octets.data
@@ -45,17 +45,17 @@ class ReadBuffer:
             self.ended = not added
         return self.fill > rest
 
-    def skip(self, size_bytes: int) -> None:
-        """Drop bytes that may lie beyond the buffer, without keeping them."""
+    def skip(self, size_bytes: int) -> int:
+        """Drop bytes that may lie beyond the buffer, without keeping them; returns how many were missing."""
         while size_bytes > 0 and not (self.ended and not self.fill):
             step = min(size_bytes, self.fill)
             self.refill(step)
             size_bytes -= step
+        return size_bytes
 
     def _read(self) -> int:
         try:
-            # Once: what was read before an error would be lost with it.
-            return self._stream.readinto1(self._view[self.fill : self._size])
-        except (EOFError, BadGzipFile, zlib.error, OSError) as error:
-            self.error = str(error)
+            return self._stream.readinto(self._view[self.fill : min(self.fill + _READ_BYTES, self._size)]) or 0
+        except (EOFError, zlib.error, OSError) as error:
+            self.damage = str(error)
             return 0

@@ -10,7 +10,7 @@ from types import TracebackType
 
 from emtc_agent.packets import PacketBatch
 from emtc_agent.sources.buffer import BUFFER_BYTES, SMALL_BUFFER_BYTES
-from emtc_agent.sources.files import BATCH_PACKETS, STDIN, is_pipe, open_capture
+from emtc_agent.sources.files import BATCH_PACKETS, STDIN, open_capture
 from emtc_agent.sources.merge import merge
 from emtc_agent.sources.reader import CaptureReader, SourceStats
 from emtc_contract.errors import CaptureError
@@ -39,10 +39,16 @@ def expand(sources: Sequence[str | Path]) -> list[str]:
     return names
 
 
+def _can_be_read_once(name: str) -> bool:
+    """Whether a source cannot be looked into before it is read: standard input, pipes."""
+    return name == STDIN or Path(name).is_fifo()
+
+
 class CaptureSet:
     """Captures read as one stream, their packets in order of time; or each as a stream of its own.
 
-    All of them are checked before the first packet is read, so that a wrong file stops the work before it begins.
+    All of them are checked before the first packet is read, so that a wrong file stops the work before it begins; but
+    a single pipe or standard input, which gives its bytes only once, is not.
 
     Args:
         sources: Files, folders, or ``"-"``.
@@ -67,14 +73,15 @@ class CaptureSet:
         self._done_bytes = 0
         self._damage: list[str] = []
         names = expand(sources)
-        alone = len(names) == 1 and is_pipe(names[0])
-        self._captures = [(0, names[0])] if alone else [(self._look_into(name), name) for name in names]
+        is_stream = len(names) == 1 and _can_be_read_once(names[0])
+        self._captures = [(0, names[0])] if is_stream else [(self._look_into(name), name) for name in names]
         self._buffer_bytes = BUFFER_BYTES if len(names) <= _FEW or one_by_one else SMALL_BUFFER_BYTES
 
     def _look_into(self, name: str) -> int:
         """Check a file; returns the time of its first packet, microseconds."""
-        if is_pipe(name):
-            raise CaptureError(f"{name}: standard input, or another pipe, cannot be mixed with files")
+        if _can_be_read_once(name):
+            what = "standard input" if name == STDIN else f"{name}: a pipe"
+            raise CaptureError(f"{what} cannot be mixed with files")
         with open_capture(name, batch_packets=1, buffer_bytes=SMALL_BUFFER_BYTES) as reader:
             self.size_bytes = (self.size_bytes or 0) + (reader.size_bytes or 0)
             return next((int(batch.ts_us[0]) for batch in reader), 0)
@@ -109,8 +116,8 @@ class CaptureSet:
 
     def _note_damage(self, reader: CaptureReader) -> None:
         stats = reader.stats
-        if reader.error:
-            self._damage.append(f"{reader.name}: {reader.error}, after {stats.packets} packets")
+        if stats.truncated and reader.damage:
+            self._damage.append(f"{reader.name}: unreadable after {stats.packets} packets ({reader.damage})")
         elif stats.truncated:
             self._damage.append(f"{reader.name}: ends in the middle of a packet, after {stats.packets} packets")
         elif stats.malformed:

@@ -8,7 +8,6 @@ from struct import Struct
 import numpy as np
 
 from emtc_agent.packets import Int64, PacketBatch
-from emtc_agent.sources.buffer import ReadBuffer
 from emtc_agent.sources.chain import HEADER_BYTES, find_records
 from emtc_agent.sources.reader import CaptureReader, OpenFile
 from emtc_contract.errors import CaptureError
@@ -28,8 +27,9 @@ _LINKTYPE_MASK = 0xFFFF  # the upper bits say whether frames carry a checksum
 class PcapReader(CaptureReader):
     """Reads one pcap file."""
 
-    def __init__(self, source: OpenFile, buffer: ReadBuffer, batch_packets: int) -> None:
-        super().__init__(source, buffer, batch_packets)
+    def __init__(self, source: OpenFile, batch_packets: int, buffer_bytes: int) -> None:
+        super().__init__(source, batch_packets, buffer_bytes)
+        self._buffer.refill(0)
         layout = Struct("<" + _FILE_HEADER)
         if self._buffer.fill < layout.size:
             raise CaptureError(f"{self.name}: pcap file header is cut ({self._buffer.fill} of {layout.size} bytes)")
@@ -39,7 +39,7 @@ class PcapReader(CaptureReader):
         self._buffer.refill(layout.size)
 
     def _read(self) -> Iterator[PacketBatch]:
-        while self._buffer.fill:
+        while True:
             chain = find_records(self._buffer.octets, self._buffer.fill, self._order)
             if len(chain.starts):
                 yield self._batch(chain.starts)
@@ -47,7 +47,7 @@ class PcapReader(CaptureReader):
                 self.stats.malformed += 1
                 return
             if not self._buffer.refill(chain.end):
-                self.stats.truncated += self._buffer.fill > 0 and not self._buffer.error
+                self._end()
                 return
 
     def _batch(self, starts: Int64) -> PacketBatch:

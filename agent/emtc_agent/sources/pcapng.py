@@ -9,7 +9,6 @@ from struct import Struct
 import numpy as np
 
 from emtc_agent.packets import Bool, Int64, PacketBatch, UInt32, UInt64
-from emtc_agent.sources.buffer import ReadBuffer
 from emtc_agent.sources.reader import CaptureReader, OpenFile
 from emtc_contract.errors import CaptureError
 
@@ -17,6 +16,9 @@ MAGIC = b"\x0a\x0d\x0d\x0a"
 _BYTE_ORDERS = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
 _SECTION, _INTERFACE, _OLD_PACKET, _SIMPLE, _ENHANCED = 0x0A0D0D0A, 1, 2, 3, 6
 _PACKETS = frozenset((_OLD_PACKET, _SIMPLE, _ENHANCED))
+_CONTEXTS = frozenset((_SECTION, _INTERFACE))
+_LEAST_BYTES = 12
+_IMPOSSIBLE = -1
 _MAX_INTERFACES = 4_096
 _MAX_PACKET_BLOCK = 1 << 20
 _PACKET_HEADER_BYTES = 28
@@ -52,55 +54,62 @@ class _Interface:
 class PcapngReader(CaptureReader):
     """Reads one pcapng file."""
 
-    def __init__(self, source: OpenFile, buffer: ReadBuffer, batch_packets: int) -> None:
-        super().__init__(source, buffer, batch_packets)
+    def __init__(self, source: OpenFile, batch_packets: int, buffer_bytes: int) -> None:
+        super().__init__(source, batch_packets, buffer_bytes)
         self._order = "<"
         self._interfaces: list[_Interface] = []
         self._last_us = 0  # simple packet blocks have no time of their own
-        if self._section(0) is None:
+        self._buffer.refill(0)
+        if not self._section(0):
             raise CaptureError(f"{self.name}: pcapng section header is broken")
 
     def _read(self) -> Iterator[PacketBatch]:
-        while self._buffer.fill:
-            blocks, end, oversized = self._walk()
+        at = 0
+        while True:
+            blocks, at, size = self._walk(at)
             if len(blocks):
-                yield from self._batch(blocks)
-            if end < 0:
+                yield from self._batch(np.array(blocks, np.int64))
+            if size == _IMPOSSIBLE:
                 self.stats.malformed += 1
                 return
-            if oversized:
-                self.stats.skipped_blocks += 1
-                self._buffer.skip(end + oversized)
-                self._buffer.refill(0)
-            elif not self._buffer.refill(end) and not end:
-                self.stats.truncated += self._buffer.fill > 0 and not self._buffer.error
+            if size and not self._read_on(at, size):
                 return
+            at = 0 if size else at
 
-    def _walk(self) -> tuple[Int64, int, int]:
-        """Packet blocks of the buffer up to its end or the next section.
+    def _read_on(self, at: int, size: int) -> bool:
+        """Get more of the block of ``size`` bytes at ``at``, or skip it if no packet is that large."""
+        if size <= _MAX_PACKET_BLOCK:
+            found = self._buffer.refill(at)
+            if not found:
+                self._end()
+            return found
+        self.stats.skipped_blocks += 1
+        missing = self._buffer.skip(at + size)
+        self.stats.truncated += missing > 0
+        return not missing
+
+    def _walk(self, at: int) -> tuple[list[int], int, int]:
+        """Packet blocks of the buffer from ``at`` up to its end, or to a block that changes how to read packets.
 
         Returns:
-            Starts of the packet blocks; where to go on (negative: impossible block); size of a block that is
-            larger than any packet and must be skipped, else 0.
+            Starts of the packet blocks; where to go on; size of the block there if it is not whole in the buffer,
+            else 0, or ``_IMPOSSIBLE``.
         """
         octets, fill = self._buffer.octets, self._buffer.fill
         head = Struct(self._order + "II").unpack_from
         blocks: list[int] = []
-        at = 0
-        while at + 12 <= fill:
+        while at + _LEAST_BYTES <= fill:
             kind, size = head(octets.data, at)
-            if kind == _SECTION:
-                if blocks:
-                    break
-                found = self._section(at)
-                if found is None:
-                    return np.array(blocks, np.int64), -1, 0
-                head = Struct(self._order + "II").unpack_from
-                size = found
-            if size < 12 or size % 4:
-                return np.array(blocks, np.int64), -1, 0
+            if kind not in _PACKETS:
+                if blocks and kind in _CONTEXTS:
+                    return blocks, at, 0
+                if kind == _SECTION:
+                    size = self._section(at)
+                    head = Struct(self._order + "II").unpack_from
+            if size < _LEAST_BYTES or size % 4:
+                return blocks, at, _IMPOSSIBLE
             if at + size > fill:
-                return np.array(blocks, np.int64), at, size if size > _MAX_PACKET_BLOCK else 0
+                return blocks, at, size
             if kind in _PACKETS:
                 blocks.append(at)
             elif kind == _INTERFACE:
@@ -108,14 +117,14 @@ class PcapngReader(CaptureReader):
             elif kind != _SECTION:
                 self.stats.skipped_blocks += 1
             at += size
-        return np.array(blocks, np.int64), at, 0
+        return blocks, at, _LEAST_BYTES
 
-    def _section(self, at: int) -> int | None:
-        """Start a new section; returns the size of its header block, None if it is broken."""
+    def _section(self, at: int) -> int:
+        """Start a new section; returns the size of its header block, 0 if it is broken."""
         octets = self._buffer.octets
         order = _BYTE_ORDERS.get(octets[at + 8 : at + 12].tobytes())
-        if order is None or at + 12 > self._buffer.fill:
-            return None
+        if order is None or at + _LEAST_BYTES > self._buffer.fill:
+            return 0
         self._order = order
         self._interfaces = []
         size: int = Struct(order + "I").unpack_from(octets.data, at + 4)[0]

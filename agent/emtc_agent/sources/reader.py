@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from io import BufferedIOBase, BufferedReader
+from io import BufferedReader, RawIOBase
 from types import TracebackType
 
 from emtc_agent.packets import PacketBatch
@@ -20,7 +20,7 @@ class SourceStats:
     Attributes:
         packets: Packets yielded.
         captured_bytes, wire_bytes: Their bytes, captured and on the wire.
-        truncated: Ends in the middle of a record, block or gzip stream.
+        truncated: Ends in the middle of a record or block, or where it could not be read on (see ``damage``).
         malformed: Records or blocks with impossible lengths or interfaces.
         skipped_blocks: pcapng blocks that hold no packet.
     """
@@ -40,13 +40,13 @@ class OpenFile:
     Attributes:
         name: As the user called it.
         stream: Decompressed bytes.
-        file: The file itself, for the position; None for a pipe.
+        file: The file itself, for the position; None where it cannot tell.
         size_bytes: Size of the file, None if unknown.
         closing: Closes all of it.
     """
 
     name: str
-    stream: BufferedIOBase
+    stream: RawIOBase
     file: BufferedReader | None
     size_bytes: int | None
     closing: ExitStack
@@ -55,34 +55,29 @@ class OpenFile:
 class CaptureReader(ABC):
     """Iterates over the packets of one capture; a context manager that closes it.
 
-    Args:
-        source: The open file.
-        buffer: Its bytes, the first of them read.
-        batch_packets: Most packets per batch.
-
     Attributes:
         stats: Counters, complete when the iteration has ended.
         name: The file's name.
         size_bytes: Size of the (compressed) file, None if unknown.
     """
 
-    def __init__(self, source: OpenFile, buffer: ReadBuffer, batch_packets: int) -> None:
+    def __init__(self, source: OpenFile, batch_packets: int, buffer_bytes: int) -> None:
         self.stats = SourceStats()
         self.name = source.name
         self.size_bytes = source.size_bytes
         self._source = source
         self._batch_packets = batch_packets
-        self._buffer = buffer
-
-    @property
-    def error(self) -> str:
-        """What its bytes ended in, if not in their end (cut or corrupt gzip); else empty."""
-        return self._buffer.error
+        self._buffer = ReadBuffer(source.stream, buffer_bytes)
 
     @property
     def position_bytes(self) -> int:
         """Bytes of the (compressed) file read so far, 0 if unknown."""
         return self._source.file.tell() if self._source.file is not None else 0
+
+    @property
+    def damage(self) -> str:
+        """Why the (compressed) file could not be read to its end, empty if it could."""
+        return self._buffer.damage
 
     def __iter__(self) -> Iterator[PacketBatch]:
         for batch in self._read():
@@ -92,7 +87,6 @@ class CaptureReader(ABC):
                 self.stats.captured_bytes += int(part.cap_len.sum())
                 self.stats.wire_bytes += int(part.wire_len.sum())
                 yield part
-        self.stats.truncated += bool(self._buffer.error)
 
     def __enter__(self) -> CaptureReader:
         return self
@@ -108,4 +102,8 @@ class CaptureReader(ABC):
 
     @abstractmethod
     def _read(self) -> Iterator[PacketBatch]:
-        """Batches of any size, each valid until the next."""
+        """Batches of any size, each valid until the next; counts how they end."""
+
+    def _end(self) -> None:
+        """There is nothing more to read: count what is left of a record or block, or that the stream is damaged."""
+        self.stats.truncated += self._buffer.fill > 0 or bool(self._buffer.damage)

@@ -2,7 +2,7 @@
 
 A newcomer takes a free slot of its row or is counted with all other homeless ones in the overflow slot, so a
 flood of made-up sources can neither push out a known device nor grow memory. Slots are freed only by
-``sweep``, at fixed points of the stream.
+``free``, at fixed points of the stream.
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ class EndpointTable:
         capacity: Slots; a power of two, 8 to ``MAX_CAPACITY``.
 
     Attributes:
-        overflow: Slot of all endpoints without a place; one more than the last regular slot.
+        overflow: Slot of all endpoints without a place; one more than the last regular slot. It begins with the
+            first packet that finds no place and is forgotten after a long silence, as any other.
         kind, id_hi, id_lo: Identity by slot.
-        first_us: Stream time of the first packet by slot.
+        first_us: Stream time of the first packet by slot, ``NEVER`` where the slot is free.
         last_us: Stream time of the last packet by slot.
         packets: Packets by slot.
+        spilled: Packets that found no place.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -48,6 +50,7 @@ class EndpointTable:
         self.kind[capacity] = EndpointKind.OVERFLOW
         self.admitted = 0
         self.evicted = 0
+        self.spilled = 0
 
     def slots(self, tag: UInt64, identity: Identity, clock_us: Int64) -> Int64:
         """(M,) slot of the endpoint of each record; newcomers are settled, the homeless share ``overflow``.
@@ -66,11 +69,18 @@ class EndpointTable:
             if len(newcomers):
                 self._settle(newcomers[first_in_time(tag[newcomers])], row, tag, identity, clock_us)
                 slot[newcomers] = self._sets.find(row[newcomers], tag[newcomers])
-            homeless = missing[slot[missing] == SPILLED]
-            slot[homeless] = self.overflow
-            if len(homeless) and self.first_us[self.overflow] == NEVER:
-                self.first_us[self.overflow] = clock_us[homeless[0]]
+            homeless = np.flatnonzero(slot == SPILLED)
+            if len(homeless):
+                self._house_together(homeless, slot, clock_us)
         return slot
+
+    def _house_together(self, homeless: Int64, slot: Int64, clock_us: Int64) -> None:
+        """Give records without a place the overflow slot, which the first of them opens."""
+        slot[homeless] = self.overflow
+        self.spilled += len(homeless)
+        if self.first_us[self.overflow] == NEVER:
+            self.first_us[self.overflow] = clock_us[homeless[0]]
+            self.packets[self.overflow] = 0
 
     def _settle(self, first: Int64, row: Int64, tag: UInt64, identity: Identity, clock_us: Int64) -> None:
         """Give the endpoints of records ``first`` a slot where their row has room."""
@@ -92,22 +102,23 @@ class EndpointTable:
         self.packets[slot] += packets
         self.last_us[slot] = last_us
 
-    def sweep(self, now_us: int, idle_us: int, brief_packets: int, brief_idle_us: int) -> Int64:
-        """Free the slots of endpoints that fell silent.
+    def silent(self, now_us: int, idle_us: int, brief_packets: int, brief_idle_us: int) -> Int64:
+        """The slots of endpoints that fell silent.
 
         Args:
             now_us: Stream time.
-            idle_us: Any endpoint silent for this long goes.
-            brief_packets, brief_idle_us: Endpoints with at most so many packets go after this shorter time.
-
-        Returns:
-            The freed slots.
+            idle_us: Any endpoint silent for this long.
+            brief_packets, brief_idle_us: Endpoints with at most so many packets after this shorter time.
         """
-        silent = now_us - self.last_us[:-1]
-        brief = (self.packets[:-1] <= brief_packets) & (silent >= brief_idle_us)
-        taken = self._sets.tags.reshape(-1) != 0
-        gone = taken & (brief | (silent >= idle_us))
-        self._sets.release(gone.reshape(self._sets.tags.shape))
-        freed = np.flatnonzero(gone)
-        self.evicted += len(freed)
-        return freed
+        silence = now_us - self.last_us
+        brief = (self.packets <= brief_packets) & (silence >= brief_idle_us)
+        return np.flatnonzero((self.first_us != NEVER) & (brief | (silence >= idle_us)))
+
+    def free(self, slots: Int64) -> None:
+        """Give these slots to whoever comes next."""
+        gone = np.zeros(self.overflow + 1, bool)
+        gone[slots] = True
+        regular = gone[: self.overflow]
+        self._sets.release(regular.reshape(self._sets.tags.shape))
+        self.first_us[slots] = NEVER
+        self.evicted += int(np.count_nonzero(regular))

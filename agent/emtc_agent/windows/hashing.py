@@ -16,7 +16,7 @@ class KeyedHash:
     """Two rounds of xor-multiply-shift under a secret 128-bit key.
 
     Args:
-        key: Fixed key for tests; by default a fresh random one per process.
+        key: Fixed key for tests, 128 bits unless collisions are welcome; by default a fresh random one per process.
     """
 
     def __init__(self, key: int | None = None) -> None:

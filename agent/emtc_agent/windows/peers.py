@@ -9,6 +9,7 @@ from emtc_agent.windows.sets import SPILLED, WAYS, BoundedSets, first_in_time
 
 _ROW_BITS = np.uint64(12)  # tag bits that may choose the row; the next 31 are kept in it
 _SECOND_US = 1_000_000
+_CLOCK_MASK = 0xFFFF_FFFF  # seconds are kept modulo 2^32: only their differences count
 
 
 class PeerMemory:
@@ -69,7 +70,7 @@ class PeerMemory:
 
     def sweep(self, now_us: int, age_us: int, brief_age_us: int) -> None:
         """Forget what was not used for ``age_us``; if only one window used it, ``brief_age_us``."""
-        silent_s = np.uint32(now_us // _SECOND_US) - self._last_s
+        silent_s = np.uint32(now_us // _SECOND_US & _CLOCK_MASK) - self._last_s
         age_s, brief_age_s = -(-age_us // _SECOND_US), -(-brief_age_us // _SECOND_US)
         gone = (silent_s >= age_s) | (~self._used_again & (silent_s >= brief_age_s))
         self._sets.release(gone.reshape(self._sets.tags.shape))

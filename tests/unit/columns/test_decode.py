@@ -78,12 +78,24 @@ def test_vlan_tags_are_skipped(tags):
         (SLL, f.sll(f.ipv4(f.tcp(dport=1883)))),
         (SLL2, f.sll2(f.ipv4(f.tcp(dport=1883)))),
         (0, b"\x02\0\0\0" + f.ipv4(f.tcp(dport=1883))),
+        (9, b"\xff\x03\x00\x21" + f.ipv4(f.tcp(dport=1883))),
+        (104, b"\x0f\x00\x08\x00" + f.ipv4(f.tcp(dport=1883))),
+        (104, b"\x0f\x00\x88\x47" + f.mpls(f.ipv4(f.tcp(dport=1883)))),
+        (219, f.mpls(f.ipv4(f.tcp(dport=1883)))),
         (12, f.ipv4(f.tcp(dport=1883))),
     ],
 )
 def test_other_link_types(linktype, octets):
     got = one(octets, linktype)
     assert (got["src"], got["dst_port"], got["net_len"]) == ("10.0.0.1", 1883, 40)
+
+
+@given(st.integers(1, 8), st.booleans())
+def test_mpls_labels_are_skipped(labels, tagged):
+    tags = ((f.VLAN, 5),) if tagged else ()
+    for packet in (f.ipv4(f.udp(), proto=f.UDP), f.ipv6(f.udp(), proto=f.UDP)):
+        got = one(f.ether(f.mpls(packet, labels), f.MPLS, tags=tags))
+        assert (got["src"], got["dst_port"], got["net_len"]) in (("10.0.0.1", 53, 28), ("fd00::1", 53, 48))
 
 
 @given(st.lists(st.sampled_from((bytes(2), bytes(6), bytes(14))), max_size=3), st.integers(0, 2**32 - 1), v4)
@@ -94,6 +106,15 @@ def test_gtp_u_shows_the_inner_packet(extensions, teid, device):
     assert (got["src"], got["dst"], got["teid"]) == (written(device), "203.0.113.9", teid)
     assert (got["src_port"], got["net_len"], got["payload_len"]) == (5683, len(inner), 3)
     assert got["marks"] & Mark.TUNNEL
+
+
+def test_damage_around_a_tunnel_is_told_of_the_packet_inside():
+    inner = f.ipv6(f.tcp(), length=9_000)
+    outer = f.ipv4(f.udp(f.gtpu(inner), f.GTPU, f.GTPU, length=10_000), proto=f.UDP, total=10_028)
+    got = one(f.ether(outer))
+    assert got["net_len"] == 9_040
+    assert got["marks"] & Mark.TUNNEL
+    assert got["marks"] & Mark.MALFORMED
 
 
 def test_gtp_u_that_is_no_g_pdu_stays_outer():
@@ -144,6 +165,10 @@ def test_an_unreadable_ipv4_header_tells_of_no_fragment():
     [
         (b"\0" * 9, Other.SHORT_LINK_HEADER),
         (f.ether(b"\0" * 40, 0x88CC), Other.NOT_IP),
+        (f.ether(f.mpls(b"\0" * 40), f.MPLS), Other.NOT_IP),  # a pseudowire
+        (f.ether(f.mpls(f.ipv4(), 9), f.MPLS), Other.NOT_IP),  # deeper than anyone stacks
+        (f.ether(f.mpls(b"", 3)[:10], f.MPLS), Other.SHORT_LINK_HEADER),
+        (f.ether(f.mpls(f.ipv4()[:19]), f.MPLS), Other.BAD_IPV4),
         (f.ether(b"\x40" + b"\0" * 30), Other.BAD_IPV4),
         (f.ether(b"\x45" + b"\0" * 5), Other.BAD_IPV4),
         (f.ether(b"\x50" + b"\0" * 50, f.IPV6), Other.BAD_IPV6),
@@ -165,6 +190,22 @@ def test_a_snap_length_is_no_damage():
     got = one(whole[:60], wire_len=len(whole))
     assert (got["net_len"], got["payload_len"], got["payload_cap"]) == (1040, 1000, 6)
     assert not got["marks"] & Mark.MALFORMED
+
+
+@pytest.mark.parametrize("wire_len", [0xFFFF_FFFF, 0x8000_0000, 0x7FFF_FFFF])
+@pytest.mark.parametrize(
+    "octets",
+    [
+        f.ether(f.ipv4(f.tcp(), total=0)),
+        f.ether(f.ipv6(f.tcp(), length=0), f.IPV6),
+        f.ether(b"\0" * 40, 0x88CC),
+        f.ether(f.ipv4(f.udp(f.gtpu(f.ipv4(f.tcp(), total=0)), f.GTPU, f.GTPU, length=0), total=0, proto=f.UDP)),
+        b"\0" * 5,
+    ],
+)
+def test_a_record_that_claims_gigabytes_has_lengths_that_fit(octets, wire_len):
+    got = one(octets, wire_len=wire_len)
+    assert 0 <= got["payload_len"] <= got["net_len"] <= wire_len
 
 
 @pytest.mark.parametrize(
@@ -192,7 +233,7 @@ def test_application_hints(payload, hint):
     assert one(f.ether(f.ipv4(payload, proto=proto)))["hints"] == hint
 
 
-link_types = st.sampled_from((0, 1, 9, 12, 101, 108, 113, 228, 229, 276, 147))
+link_types = st.sampled_from((0, 1, 9, 12, 101, 104, 108, 113, 219, 228, 229, 276, 147))
 
 
 @given(st.lists(st.binary(max_size=120), min_size=1, max_size=12), link_types)

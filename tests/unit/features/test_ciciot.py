@@ -4,6 +4,7 @@ import csv
 import itertools
 import math
 from dataclasses import replace
+from struct import pack
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 import frames
 from batches import batch_of
 from emtc_agent.features import CaptureConfig, open_extractor
+from emtc_agent.features.cic_frames import read_frames
 from emtc_agent.sources import open_capture
 from emtc_agent.windows.windows import join
 from emtc_contract.schemas import get_schema, resized
@@ -73,17 +75,13 @@ def wire(draw):
     return octets[: draw(st.sampled_from([None, None, None, 13, 30, 40, 50]))]
 
 
-NO_TIME = -1
-steps = st.sampled_from([0, 1, 7, 1_000, 500_000, 3_000_000, -2_000, NO_TIME])
+steps = st.sampled_from([0, 1, 7, 1_000, 500_000, 3_000_000, -2_000])
 
 
 def timed(made):
-    """(time, frame) pairs of (time since the last, frame) pairs; those of the last step have no time."""
+    """(time, frame) pairs of (time since the last, frame) pairs."""
     times = itertools.accumulate(step for step, _ in made)
-    return [
-        (0 if step == NO_TIME else 1_690_000_000_123_456 + ts_us, octets)
-        for ts_us, (step, octets) in zip(times, made, strict=True)
-    ]
+    return [(1_690_000_000_123_456 + ts_us, octets) for ts_us, (_, octets) in zip(times, made, strict=True)]
 
 
 captures = st.lists(st.tuples(steps, wire()), min_size=1, max_size=70).map(timed)
@@ -118,16 +116,24 @@ def test_rows_do_not_depend_on_how_the_stream_is_cut(name, packets, chunk_bytes,
     assert whole.last_us.tolist() == cut.last_us.tolist()
 
 
+def test_tagged_frames_make_no_row_whatever_else_the_capture_holds():
+    """A pcapng may mix link types; the outer EtherType counts on each of them."""
+    inner = frames.ipv4(frames.udp(), proto=17)
+    tagged = frames.ether(inner, tags=((frames.VLAN, 5),))
+    sll_tagged = frames.sll(pack(">HH", 5, frames.IPV4) + inner, frames.VLAN)
+    lanes = [(1, tagged), (101, inner), (113, frames.sll(inner)), (113, sll_tagged), (1, frames.ether(inner))]
+    batch = batch_of([octets for _, octets in lanes])
+    batch = replace(batch, linktype=np.array([kind for kind, _ in lanes], np.uint16))
+    read, broken = read_frames(batch)
+    assert (read.packet.tolist(), broken) == ([1, 2, 4], 0)
+    assert set(read.size.tolist()) == {14 + len(inner)}
+
+
 @pytest.mark.parametrize("name", ORACLES)
-def test_a_vlan_tag_hides_a_frame_also_beside_other_link_types(name):
-    """Whatever the batch holds besides: Ethernet frames are read as in a capture that has no others."""
-    ip = frames.ipv4()
-    packets = [frames.ether(ip, tags=((frames.VLAN, 5),)), frames.ether(ip), ip]
-    batch = replace(batch_of(packets), linktype=np.array([1, 1, 101], np.uint16))
-    extractor = open_extractor(get_schema(name))
-    assert len(extractor.push(batch)) == 0
-    assert extractor.stats.other == {"neither_ipv4_nor_arp": 1}
-    assert extractor.finish().packets.tolist() == [2]
+def test_a_packet_at_time_zero_is_a_packet_like_any_other(name):
+    packets = [(ts_us, frames.ether(frames.ipv4(frames.tcp()))) for ts_us in (0, 2_000_000, 0, 5_000_000)]
+    rows = extract(get_schema(name), packets, None, cuts=(1, 2, 3))
+    assert rows.features.tolist() == rows_of(ORACLES[name], packets, 10, None)
 
 
 def original(path, columns):

@@ -1,7 +1,6 @@
 """``edge-v1`` rows against the packet-by-packet oracle, and their independence of batch cuts."""
 
 import itertools
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,10 +9,10 @@ from hypothesis import strategies as st
 
 import frames
 from batches import batch_of
-from emtc_agent.addresses import endpoint_text
-from emtc_agent.features.edge_extractor import SWEEP_PACKETS, EdgeConfig, EdgeExtractor
+from emtc_agent.addresses import endpoint_text, ip_text
+from emtc_agent.features.edge_extractor import EdgeConfig, EdgeExtractor
 from emtc_agent.windows.windows import EndpointKind, join
-from floods import RAW, syn_flood
+from floods import syn_flood
 from oracles.edge_oracle import EdgeOracle
 from traffic import traffic
 
@@ -75,43 +74,6 @@ def test_the_smallest_table_takes_a_flood_of_forged_senders():
     assert extractor.stats.spilled == rows.packets[rows.kind == EndpointKind.OVERFLOW].sum()
 
 
-def test_open_windows_of_those_who_are_forgotten_are_closed_under_their_own_names():
-    """The device that comes as the table is swept takes a freed place, not the window that was open there."""
-    extractor = EdgeExtractor(EdgeConfig(max_endpoints=8))
-    first = extractor.push(syn_flood(SWEEP_PACKETS, "203.0.113.9", sources="10"))
-    device = [frames.ipv4(frames.udp(), "192.168.0.1", "203.0.113.9", frames.UDP)] * 3
-    later = extractor.push(batch_of(device, [1_200_000_000] * 3, linktype=RAW))
-    rows = join([first, later, extractor.finish()], len(COLUMNS))
-    assert extractor.stats.evicted == 8
-    packets = dict.fromkeys(identities(rows), 0)
-    for name, number in zip(identities(rows), rows.packets.tolist(), strict=True):
-        packets[name] += number
-    assert packets["192.168.0.1"] == 3
-    assert sum(number == 1 for name, number in packets.items() if name.startswith("10.")) == 8
-
-
-@pytest.mark.parametrize("size", [1, 100])
-def test_rows_of_endpoints_without_room_do_not_depend_on_how_the_stream_is_cut(size):
-    flood = syn_flood(1_000, "203.0.113.9", sources="10")
-    flood = replace(flood, ts_us=flood.ts_us * 30_000)  # five minutes: longer than an endpoint's learning time
-
-    def rows(size):
-        extractor = EdgeExtractor(EdgeConfig(max_endpoints=8, hash_key=1))
-        parts = [extractor.push(flood.slice(at, at + size)) for at in range(0, len(flood), size)]
-        return join([*parts, extractor.finish()], len(COLUMNS)).features
-
-    assert rows(size).tobytes() == rows(len(flood)).tobytes()
-
-
-def test_forged_senders_are_forgotten_and_make_room_for_a_device():
-    extractor = EdgeExtractor(EdgeConfig(max_endpoints=8))
-    extractor.push(syn_flood(1_000, "203.0.113.9", sources="10"))
-    device = [frames.ipv4(frames.udp(), "10.0.0.1", "203.0.113.9", frames.UDP)] * (2 * SWEEP_PACKETS)
-    rows = extractor.push(batch_of(device, [1_200_000_000] * len(device), linktype=RAW))
-    assert extractor.stats.evicted == 8
-    assert rows.kind[-1] == EndpointKind.IP
-
-
 def test_packets_without_an_endpoint_are_counted_and_make_no_window():
     extractor = EdgeExtractor()
     unknown_linktype = 195
@@ -119,3 +81,58 @@ def test_packets_without_an_endpoint_are_counted_and_make_no_window():
     assert len(windows) == len(extractor.finish()) == 0
     assert extractor.stats.packets == extractor.stats.unattributed == 3
     assert extractor.stats.other == {"unknown_linktype": 3}
+
+
+def test_an_address_in_a_tunnel_is_not_its_neighbour_outside():
+    """Kinds 2 and 3 differ in one bit, as fc00:: and fd00:: do."""
+    plain = frames.ipv6(frames.udp(), "fc00::1", "2001:db8::1", frames.UDP)
+    inner = frames.ipv6(frames.udp(), "fd00::1", "2001:db8::1", frames.UDP)
+    outer = frames.ipv4(frames.udp(frames.gtpu(inner), frames.GTPU, frames.GTPU), proto=frames.UDP)
+    rows = rows_of(EdgeExtractor(), batch_of([plain, outer], linktype=101))
+    assert sorted(zip(rows.kind.tolist(), identities(rows), strict=True)) == [(2, "fc00::1"), (3, "fd00::1")]
+
+
+def rows_of(extractor, batch, cuts=()):
+    edges = sorted({0, len(batch), *cuts})
+    parts = [extractor.push(batch.slice(a, b)) for a, b in itertools.pairwise(edges)]
+    return join([*parts, extractor.finish()], len(COLUMNS))
+
+
+def test_endpoints_without_room_are_as_old_as_the_first_of_their_packets():
+    flood = syn_flood(6_000, "203.0.113.9", sources="10")
+    config = EdgeConfig(max_endpoints=8, novelty_after_s=0.02, hash_key=1)
+    whole = rows_of(EdgeExtractor(config), flood)
+    cut = rows_of(EdgeExtractor(config), flood, cuts=range(7, 6_000, 500))
+    assert whole.features.tobytes() == cut.features.tobytes()
+    ours = whole.kind == EndpointKind.OVERFLOW
+    age_us = whole.first_us[ours] - whole.first_us[ours][0]
+    novel = whole.features[ours, COLUMNS.index("new_service_share")] > 0
+    assert not novel[age_us < 20_000].any()
+
+
+def test_endpoints_without_room_are_forgotten_after_a_long_silence():
+    """Those who come a day later are others: nothing is new to them at first, and no idle time is theirs."""
+    first = syn_flood(4_096, "203.0.113.9", sources="10")
+    later = syn_flood(4_096, "198.51.100.7", sources="10", start_us=3_000_000_000, seed=2)
+    extractor = EdgeExtractor(EdgeConfig(max_endpoints=8, endpoint_idle_s=2_000, novelty_after_s=60, hash_key=1))
+    rows = join([extractor.push(first), extractor.push(later), extractor.finish()], len(COLUMNS))
+    ours = rows.features[(rows.kind == EndpointKind.OVERFLOW) & (rows.first_us >= 3_000_000_000)]
+    assert len(ours) > 100
+    assert not ours[:, COLUMNS.index("new_remote_share")].any()
+    assert ours[:, COLUMNS.index("idle_before_s")].max() < 1
+    assert extractor.stats.spilled == 8_192 - extractor.stats.endpoints
+
+
+@pytest.mark.parametrize("cuts", [(), (4_095,), (4_096,), (100, 4_095, 4_096, 4_097)])
+def test_an_endpoint_is_not_forgotten_before_its_window_has_closed(cuts):
+    """One device sends a packet, all fall silent, and at the next clean-up another one takes its place."""
+    device, newcomer, others = "10.0.0.1", "10.0.0.99", [f"10.0.0.{number}" for number in range(2, 9)]
+    senders = [*itertools.islice(itertools.cycle(others), 4_095), device, newcomer]
+    packets = [frames.ipv4(frames.udp(), sender, "203.0.113.9", frames.UDP) for sender in senders]
+    batch = batch_of(packets, [*range(4_096), 700_000_000], linktype=101)
+    rows = rows_of(EdgeExtractor(EdgeConfig(max_endpoints=8)), batch, cuts)
+    single = [name for name, size in zip(identities(rows), rows.packets.tolist(), strict=True) if size == 1]
+    assert [name for name in single if name in (device, newcomer)] == [device, newcomer]
+    assert [ip_text(hi, lo) for hi, lo in zip(rows.ip_hi.tolist(), rows.ip_lo.tolist(), strict=True)] == identities(
+        rows
+    )

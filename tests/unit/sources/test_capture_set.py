@@ -1,5 +1,7 @@
 """Several captures as one stream in order of time, or as one stream each."""
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,3 +83,17 @@ def test_a_set_tells_of_damage_and_reads_what_is_whole(tmp_path):
         assert captures.position_bytes == captures.size_bytes
         with pytest.raises(CaptureError, match=r"b\.pcap: ends in the middle of a packet, after 1 packets"):
             captures.require_whole()
+
+
+def test_a_pipe_is_read_once_and_by_itself(tmp_path):
+    """As a shell makes it of ``<(zcat capture)``."""
+    content = cf.pcap_bytes([(BASE_US, b"one"), (BASE_US + 1, b"two")])
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as pipe:
+        pipe.write(content)
+    with os.fdopen(reading, "rb") as pipe:
+        name = f"/dev/fd/{pipe.fileno()}"
+        with pytest.raises(CaptureError, match=f"{name}: a pipe cannot be mixed with files"):
+            CaptureSet([cf.write_pcap(tmp_path / "a.pcap", []), name])
+        (merged,), _ = read([name])
+    assert [octets for _, octets, _ in merged] == [b"one", b"two"]

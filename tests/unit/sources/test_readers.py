@@ -1,9 +1,12 @@
 """Captures are read as written, in every dialect; broken ones are counted, never a traceback."""
 
+import fcntl
 import gzip
-import io
 import os
+import termios
 import threading
+import tracemalloc
+from struct import unpack
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from hypothesis import strategies as st
 import capture_files as cf
 from emtc_agent.packets import GUARD_BYTES
 from emtc_agent.sources import CaptureSet, open_capture
+from emtc_agent.sources.buffer import BUFFER_BYTES, SMALL_BUFFER_BYTES
 from emtc_contract.errors import CaptureError
 
 BASE_US = 1_700_000_000_000_000
@@ -71,64 +75,100 @@ def test_gzip_and_batch_size_change_nothing(found, batch, tmp_path_factory):
     assert read(path, batch)[0] == [(ts, octets, len(octets)) for ts, octets in found]
 
 
-FOUND = [(BASE_US + at, b"packet %d" % at) for at in range(5_000)]
+FOUND = [(BASE_US + at, bytes([at % 251]) * 90) for at in range(2_000)]
+PLAIN = cf.pcap_bytes(FOUND)
 
 
-class Trickle(io.RawIOBase):
-    """A pipe whose writer is slow: a single byte, then a few more at a time."""
-
-    def __init__(self, octets):
-        self.octets, self.at, self.most = octets, 0, 1
-
-    def readable(self):
-        return True
-
-    def readinto(self, buffer):
-        given = self.octets[self.at : self.at + min(self.most, len(buffer))]
-        buffer[: len(given)] = given
-        self.at += len(given)
-        self.most = 1_000
-        return len(given)
+def test_gzip_members_follow_each_other(tmp_path):
+    path = tmp_path / "members.pcap.gz"
+    parts = [PLAIN[:10], b"", PLAIN[10:70_000], PLAIN[70_000:]]
+    path.write_bytes(b"".join(map(gzip.compress, parts)) + bytes(512))  # zeros pad to a tape block
+    got, stats = read(path)
+    assert got == [(ts, octets, len(octets)) for ts, octets in FOUND]
+    assert stats.truncated == 0
 
 
-@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
-def test_standard_input_may_come_byte_by_byte(pack, monkeypatch):
-    stdin = io.TextIOWrapper(io.BufferedReader(Trickle(pack(cf.pcap_bytes(FOUND)))))
-    monkeypatch.setattr("sys.stdin", stdin)
-    assert [octets for _, octets, _ in read("-")[0]] == [octets for _, octets in FOUND]
+def spoiled(octets, at):
+    return octets[:at] + bytes([octets[at] ^ 0xFF]) + octets[at + 1 :]
 
 
-def test_a_pipe_with_a_name_is_read_once(tmp_path):
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-    writer = threading.Thread(target=path.write_bytes, args=(cf.pcap_bytes(FOUND),))
-    writer.start()
+@pytest.mark.parametrize(
+    ("content", "whole"),
+    [
+        (gzip.compress(PLAIN) + b"junk", True),
+        (spoiled(gzip.compress(PLAIN), -6), True),  # the checksum
+        (gzip.compress(PLAIN)[:-4], True),
+        (gzip.compress(PLAIN[:50_000]) + gzip.compress(PLAIN[50_000:])[:-30], False),
+        (gzip.compress(PLAIN[:50_000]) + spoiled(gzip.compress(PLAIN[50_000:]), 12), False),
+    ],
+    ids=["garbage behind it", "wrong checksum", "cut trailer", "cut member", "corrupt member"],
+)
+def test_damaged_gzip_is_read_up_to_the_damage_and_says_so(tmp_path, content, whole):
+    path = tmp_path / "damaged.pcap.gz"
+    path.write_bytes(content)
+    got, stats = read(path)
+    assert got == [(ts, octets, len(octets)) for ts, octets in FOUND[: len(got)]]
+    assert len(got) == len(FOUND) if whole else 50_000 // 106 - 1 <= len(got) < len(FOUND)
+    assert (stats.truncated, stats.malformed) == (1, 0)
     with CaptureSet([path]) as captures:
-        found = [ts for stream in captures.streams() for batch in stream for ts in batch.ts_us.tolist()]
-    writer.join()
-    assert found == [ts for ts, _ in FOUND]
-
-
-def test_all_members_of_a_gzip_are_read(tmp_path):
-    path, whole = tmp_path / "members.gz", cf.pcap_bytes(FOUND)
-    path.write_bytes(b"".join(gzip.compress(part) for part in (whole[:1], whole[1:70], b"", whole[70:])))
-    assert len(read(path)[0]) == len(FOUND)
-
-
-@pytest.mark.parametrize("damage", ["garbage behind it", "cut", "wrong checksum"])
-def test_everything_before_the_damage_of_a_gzip_is_read(damage, tmp_path):
-    path, rng = tmp_path / "damaged.gz", np.random.default_rng(1)
-    noise = [(BASE_US, rng.bytes(1_000)) for _ in range(5_000)]  # more than one read
-    packed = gzip.compress(cf.pcap_bytes(noise))
-    path.write_bytes(
-        {"cut": packed[:-2_000], "wrong checksum": packed[:-8] + bytes(8)}.get(damage, packed + b"garbage")
-    )
-    with CaptureSet([path]) as captures:
-        read_packets = sum(len(batch) for stream in captures.streams() for batch in stream)
-        assert read_packets >= len(noise) - 3
-        assert captures.stats.truncated == 1
-        with pytest.raises(CaptureError, match=rf"damaged\.gz: .*, after {read_packets} packets"):
+        assert sum(len(batch) for stream in captures.streams() for batch in stream) == len(got)
+        with pytest.raises(CaptureError, match=rf"damaged\.pcap\.gz: unreadable after {len(got)} packets \(.+\)"):
             captures.require_whole()
+
+
+@pytest.mark.parametrize("buffer_bytes", [BUFFER_BYTES, SMALL_BUFFER_BYTES])
+def test_damage_behind_the_point_where_reading_stops_is_not_told(tmp_path, buffer_bytes):
+    absurd = b"\xff" * 16 + bytes(2 << 20)
+    path = tmp_path / "twice.pcap.gz"
+    path.write_bytes(gzip.compress(cf.pcap_bytes(FOUND[:5]) + absurd) + b"junk")
+    with open_capture(path, buffer_bytes=buffer_bytes) as reader:
+        assert sum(map(len, reader)) == 5
+    assert (reader.stats.truncated, reader.stats.malformed) == (0, 1)
+
+
+@pytest.mark.parametrize("empty", [cf.pcap_header(), cf.section_block()])
+def test_damage_behind_no_packet_is_told(tmp_path, empty):
+    path = tmp_path / "none.gz"
+    path.write_bytes(gzip.compress(empty) + b"junk")
+    assert read(path)[1].truncated == 1
+
+
+def test_a_gzip_bomb_needs_no_more_memory_than_a_capture(tmp_path):
+    path = tmp_path / "bomb.gz"
+    huge = cf.block(0x0BAD, bytes(100_000_000))
+    path.write_bytes(gzip.compress(cf.pcapng_bytes([(BASE_US, b"x")]) + huge + cf.enhanced_block((BASE_US, b"y"))))
+    del huge
+    tracemalloc.start()
+    got, stats = read(path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [octets for _, octets, _ in got] == [b"x", b"y"]
+    assert stats.skipped_blocks == 1
+    assert most < 3 * BUFFER_BYTES
+
+
+@pytest.mark.parametrize("octets", [PLAIN[:60_000], cf.pcapng_bytes(FOUND[:300]), gzip.compress(PLAIN)])
+def test_a_pipe_may_give_the_first_bytes_one_by_one(octets):
+    reading, writing = os.pipe()
+
+    def write():
+        with os.fdopen(writing, "wb", buffering=0) as pipe:
+            for at in range(6):
+                pipe.write(octets[at : at + 1])
+                while unread(reading):
+                    pass
+            pipe.write(octets[6:])
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    with os.fdopen(reading, "rb") as pipe, open_capture(f"/dev/fd/{pipe.fileno()}") as reader:
+        assert sum(map(len, reader)) > 200
+    writer.join()
+
+
+def unread(pipe):
+    """Bytes that wait in a pipe."""
+    return unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]
 
 
 def test_wire_length_survives_the_snap_length(tmp_path):
@@ -207,6 +247,36 @@ def test_packets_that_hold_pcap_records_do_not_deceive_the_fast_path(tmp_path):
     found = [(BASE_US + at, inner[at % 7 :]) for at in range(2_000)]
     got, _ = read(cf.write_pcap(tmp_path / "nested.pcap", found))
     assert got == [(ts, octets, len(octets)) for ts, octets in found]
+
+
+def test_an_interface_holds_from_its_block_on(tmp_path):
+    start = cf.section_block() + cf.interface_block(cf.Interface())
+    early = cf.enhanced_block((BASE_US, b"early"), 1) + cf.interface_block(cf.Interface(linktype=101))
+    path = tmp_path / "late.pcapng"
+    path.write_bytes(start + early + cf.enhanced_block((BASE_US, b"late"), 1))
+    got, stats = read(path)
+    assert [octets for _, octets, _ in got] == [b"late"]
+    assert (stats.malformed, stats.truncated) == (1, 0)
+
+
+def test_a_block_larger_than_any_packet_is_skipped_and_missed_if_it_is_cut(tmp_path):
+    path = tmp_path / "large.pcapng"
+    content = cf.pcapng_bytes([(BASE_US, b"x")]) + cf.block(0x0BAD, bytes(2 << 20))
+    for left, truncated in ((len(content), 0), (len(content) - 4, 1), (len(content) - (1 << 20), 1)):
+        path.write_bytes(content[:left])
+        got, stats = read(path)
+        assert len(got) == 1
+        assert (stats.skipped_blocks, stats.truncated) == (1, truncated)
+
+
+def test_many_sections_are_read_without_moving_the_rest_for_each(tmp_path):
+    path = tmp_path / "sections.pcapng"
+    path.write_bytes(b"".join(cf.pcapng_bytes([(BASE_US + at, b"x")]) for at in range(2_000)))
+    with open_capture(path) as reader:
+        moved = 0
+        for _ in reader:
+            moved += reader._buffer.fill != path.stat().st_size
+    assert (reader.stats.packets, moved) == (2_000, 0)
 
 
 def test_a_set_with_a_wrong_file_fails_before_it_begins(tmp_path):
