@@ -44,12 +44,12 @@ class Formulas39:
 
     def reset(self) -> None:
         """Start anew, as at the beginning of a capture."""
-        self._last_s: float | None = None
+        self._last_s = 0.0
 
     def of_frames(self, frames: Frames) -> Values:
         """What windows are computed from, per frame."""
-        first = frames.ts_s[0] if self._last_s is None else self._last_s
-        gap = np.diff(frames.ts_s, prepend=first)
+        before = np.append(self._last_s, frames.ts_s[:-1])
+        gap = np.where(before == 0, 0.0, frames.ts_s - before)  # a time of 0 is no time, there as here
         self._last_s = float(frames.ts_s[-1])
         return {
             "bits": frames.bits,

@@ -129,13 +129,6 @@ def test_tagged_frames_make_no_row_whatever_else_the_capture_holds():
     assert set(read.size.tolist()) == {14 + len(inner)}
 
 
-@pytest.mark.parametrize("name", ORACLES)
-def test_a_packet_at_time_zero_is_a_packet_like_any_other(name):
-    packets = [(ts_us, frames.ether(frames.ipv4(frames.tcp()))) for ts_us in (0, 2_000_000, 0, 5_000_000)]
-    rows = extract(get_schema(name), packets, None, cuts=(1, 2, 3))
-    assert rows.features.tolist() == rows_of(ORACLES[name], packets, 10, None)
-
-
 def original(path, columns):
     with path.open(newline="") as file:
         return np.array([[float(row[name] or math.nan) for name in columns] for row in csv.DictReader(file)])
