@@ -115,8 +115,8 @@ def export_files(model: TrainedModel, say: Say, *, tflite: bool) -> Iterator[Exp
     if tflite:
         say("converting to TFLite and quantizing (10 s or so)")
         fp32, int8 = tflite_model.to_tflite(model)
-        yield ExportedFile("model.tflite", "tflite", "fp32", fp32)
-        yield ExportedFile("model.int8.tflite", "tflite", "int8", int8)
+        yield ExportedFile(tflite_model.FP32, "tflite", "fp32", fp32)
+        yield ExportedFile(tflite_model.INT8, "tflite", "int8", int8)
 
 
 def _proved(file: ExportedFile, model: TrainedModel, check: CheckRows) -> tuple[Artifact, list[Gate]]:

@@ -22,9 +22,7 @@ MIN_RANK_CORRELATION = 0.99
 MAX_FLIPS = 0.005
 BATCHES = (0, 1, 33, 10_000)
 _NEAR = 1.5  # a quantized score this factor around the threshold may fall on either side
-_LOW = (
-    0.1  # of the threshold: lower scores have fewer digits in float32, torch included (docs/decisions/011-export.md)
-)
+_LOW = 0.1  # of the threshold: float32 has fewer digits for lower scores, in torch too (docs/decisions/011-export.md)
 _SAME_MODEL = 1e-5  # relative, between batches of different sizes
 
 

@@ -11,6 +11,9 @@ from pathlib import Path
 from emtc_contract.errors import BundleError
 from emtc_trainer.saved import TrainedModel, save_model
 
+FP32, INT8 = "model.tflite", "model.int8.tflite"
+"""What the child process leaves in its folder, and what the bundle calls them."""
+
 
 def installed() -> bool:
     """Whether the converter is there; does not import it."""
@@ -31,4 +34,4 @@ def to_tflite(model: TrainedModel) -> tuple[bytes, bytes]:
         if done.returncode:
             last = done.stderr.strip().rpartition("\n")[2]
             raise BundleError(f"the TFLite converter failed: {last[:300] or done.returncode}")
-        return (folder / "model.tflite").read_bytes(), (folder / "model.int8.tflite").read_bytes()
+        return (folder / FP32).read_bytes(), (folder / INT8).read_bytes()

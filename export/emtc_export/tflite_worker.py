@@ -19,10 +19,10 @@ from emtc_agent.packets import Float32
 from emtc_contract.errors import EmtcError
 from emtc_export.rewrite import exportable, kept_in_float
 from emtc_export.tflite_file import generalize
+from emtc_export.tflite_model import FP32, INT8
 from emtc_trainer.saved import load_model
 
 BATCH = 127  # prime, and no other dimension of our graphs
-FP32, INT8 = "model.tflite", "model.int8.tflite"
 _SIGNATURE, _INPUT = "serving_default", "args_0"
 
 

@@ -24,8 +24,8 @@ from emtc_lab.safety import refuse_used_namespace, refuse_way_out
 from emtc_lab.scenario import Scenario
 from emtc_lab.services.cloud import start_services
 from emtc_lab.site import SERVICES
-from emtc_lab.sniff import RECORD_HEADER
 from emtc_lab.topology import BRIDGE, CLOUD, MODEM, OUTSIDE, connect, make_namespaces, sysctl, wait_until_up
+from emtc_lab.verify import RECORD_HEADER
 from emtc_lab.views import write_gtpu
 
 _WORK = Path("/run/emtc-lab")

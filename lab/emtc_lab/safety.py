@@ -13,6 +13,7 @@ from typing import Any
 
 from emtc_contract.errors import LabError
 from emtc_lab.processes import run
+from emtc_lab.site import CLOUD_ROUTER, OUTSIDE_ROUTER
 from emtc_lab.topology import CORE, MODEM, inside, namespaces
 
 PARENT = "EMTC_LAB_PARENT"
@@ -44,12 +45,12 @@ def refuse_way_out(gateway: str, gateway_ip: str) -> None:
         gateway_ip: Its address on the LAN.
     """
     allowed = {gateway: {MODEM}, CORE: set()}
+    inner = {gateway_ip, CLOUD_ROUTER, OUTSIDE_ROUTER}
     for name in namespaces():
         _check_links(name, _links_up(inside(name, "ip", "-j", "-d", "link")))
         routes = json.loads(inside(name, "ip", "-j", "route", "show", "table", "all") or "[]")
         for route in (route for route in routes if route["dst"] == "default" and route.get("type") != "blackhole"):
             via = route.get("gateway") or route.get("dev")
-            inner = {gateway_ip, "198.51.100.1", "203.0.113.1"}
             if via not in allowed.get(name, inner):
                 raise LabError(f"namespace {name} has a default route via {via}")
         tables = inside(name, "sh", "-c", f"cat {' '.join(_TABLES)} 2>/dev/null || true")

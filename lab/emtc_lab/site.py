@@ -18,6 +18,7 @@ SERVICES = {
     "track": f"{CLOUD_NET}.70",
     "time": f"{CLOUD_NET}.123",
 }
+CLOUD_ROUTER, OUTSIDE_ROUTER = f"{CLOUD_NET}.1", f"{OUTSIDE_NET}.1"
 DOMAIN = "iot.example"
 ATTACKER_OUTSIDE_IP = f"{OUTSIDE_NET}.66"
 C2_IP = f"{OUTSIDE_NET}.99"

@@ -13,15 +13,13 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from emtc_lab.verify import ETHERNET, RAW_IP
+from emtc_lab.verify import ETHERNET, FILE_HEADER, RAW_IP, RECORD_HEADER
 
 _ETH_P_ALL = 3
 _SOL_PACKET, _PACKET_STATISTICS, _PACKET_ADD_MEMBERSHIP, _PROMISCUOUS = 263, 6, 1, 1
 _SO_TIMESTAMPNS = 35
 _ARPHRD_ETHER = 1
 _BUFFER_BYTES = 32 << 20
-PCAP_HEADER = struct.Struct("<IHHiIII")
-RECORD_HEADER = struct.Struct("<IIII")
 
 
 def open_socket(interface: str) -> socket.socket:
@@ -38,7 +36,7 @@ def open_socket(interface: str) -> socket.socket:
 
 def pcap_header(snaplen: int, linktype: int) -> bytes:
     """The file header of a pcap with microseconds."""
-    return PCAP_HEADER.pack(0xA1B2C3D4, 2, 4, 0, 0, snaplen, linktype)
+    return FILE_HEADER.pack(0xA1B2C3D4, 2, 4, 0, 0, snaplen, linktype)
 
 
 def main(interface: str, snaplen: str, path: str) -> None:

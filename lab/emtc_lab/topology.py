@@ -26,7 +26,7 @@ from emtc_contract.errors import LabError
 from emtc_lab.emulator import Wire
 from emtc_lab.link import PROFILES, Profile
 from emtc_lab.processes import Processes, run
-from emtc_lab.site import ATTACKER_OUTSIDE_IP, C2_IP, CLOUD_NET, OUTSIDE_NET, SERVICES, Host, Site
+from emtc_lab.site import ATTACKER_OUTSIDE_IP, C2_IP, CLOUD_ROUTER, OUTSIDE_ROUTER, SERVICES, Host, Site
 
 CORE, CLOUD, OUTSIDE = "core", "cloud", "outside"
 BRIDGE, MODEM, CORE_END = "br0", "wwan0", "ran0"
@@ -48,8 +48,8 @@ def make_namespaces(site: Site, hosts: list[Host]) -> None:
     inside(gateway.name, "ip", "link", "add", BRIDGE, "address", gateway.mac, "type", "bridge", "forward_delay", "0")
     inside(gateway.name, "ip", "addr", "add", f"{gateway.ip}/24", "dev", BRIDGE)
     inside(gateway.name, "ip", "link", "set", BRIDGE, "up")
-    _attach(CLOUD, "cloud0", CLOUD_NET, list(SERVICES.values()), "02:00:5e:10:00:0a")
-    _attach(OUTSIDE, "out0", OUTSIDE_NET, [ATTACKER_OUTSIDE_IP, C2_IP], "02:00:5e:20:00:42")
+    _attach(CLOUD, "cloud0", CLOUD_ROUTER, list(SERVICES.values()), "02:00:5e:10:00:0a")
+    _attach(OUTSIDE, "out0", OUTSIDE_ROUTER, [ATTACKER_OUTSIDE_IP, C2_IP], "02:00:5e:20:00:42")
     # Answers to forged senders end here: nobody tells a carrier's customers that the internet is missing.
     inside(CORE, "ip", "route", "add", "blackhole", "default")
 
@@ -118,17 +118,17 @@ def _is_up(site: Site, link: str) -> bool:
     return "LOWER_UP" in told["flags"]
 
 
-def _attach(name: str, port: str, net: str, addresses: list[str], mac: str) -> None:
+def _attach(name: str, port: str, router: str, addresses: list[str], mac: str) -> None:
     """A veth pair between the core and a place on the internet, without offloads."""
     inside(CORE, "ip", "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", name)
     inside(name, "ip", "link", "set", "eth0", "address", mac)
-    inside(CORE, "ip", "addr", "add", f"{net}.1/24", "dev", port)
+    inside(CORE, "ip", "addr", "add", f"{router}/24", "dev", port)
     for address in addresses:
         inside(name, "ip", "addr", "add", f"{address}/24", "dev", "eth0")
     for namespace, link in ((CORE, port), (name, "eth0")):
         inside(namespace, "ip", "link", "set", link, "up")
         inside(namespace, "ethtool", "-K", link, "tso", "off", "gso", "off", "gro", "off", "tx", "off")
-    inside(name, "ip", "route", "add", "default", "via", f"{net}.1")
+    inside(name, "ip", "route", "add", "default", "via", router)
 
 
 def _hang(site: Site, host: Host) -> None:

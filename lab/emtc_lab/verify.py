@@ -12,8 +12,8 @@ from pathlib import Path
 ETHERNET, RAW_IP = 1, 101
 _GTPU_PORT = (2152).to_bytes(2, "big")
 _GTPU_HEADERS = 14 + 20 + 8 + 8
-_FILE_HEADER = struct.Struct("<IHHiIII")
-_HEADER = struct.Struct("<IIII")
+FILE_HEADER = struct.Struct("<IHHiIII")
+RECORD_HEADER = struct.Struct("<IIII")
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,14 @@ class Record:
 def read_records(path: Path) -> tuple[int, Iterator[Record]]:
     """Link type and packets of a recording; a packet cut at the end is left out."""
     raw = path.read_bytes()
-    return _FILE_HEADER.unpack_from(raw)[6], _records(raw)
+    return FILE_HEADER.unpack_from(raw)[6], _records(raw)
 
 
 def _records(raw: bytes) -> Iterator[Record]:
-    at = _FILE_HEADER.size
-    while at + _HEADER.size <= len(raw):
-        seconds, micros, captured, size = _HEADER.unpack_from(raw, at)
-        at += _HEADER.size + captured
+    at = FILE_HEADER.size
+    while at + RECORD_HEADER.size <= len(raw):
+        seconds, micros, captured, size = RECORD_HEADER.unpack_from(raw, at)
+        at += RECORD_HEADER.size + captured
         if at <= len(raw):
             yield Record(seconds * 1_000_000 + micros, raw[at - captured : at], size)
 

@@ -7,8 +7,8 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from emtc_lab.sniff import RECORD_HEADER, pcap_header
-from emtc_lab.verify import ETHERNET, read_records
+from emtc_lab.sniff import pcap_header
+from emtc_lab.verify import ETHERNET, RECORD_HEADER, read_records
 
 _BASE_STATION, _SERVING_GATEWAY = ("100.64.1.7", "02:00:5e:40:01:07"), ("100.64.1.1", "02:00:5e:40:01:01")
 _PORT = 2152

@@ -53,21 +53,10 @@ def decode_link(batch: PacketBatch, *, outer: bool = False) -> Link:
     )
     for kind in kinds:
         rows = np.flatnonzero(batch.linktype == kind)
-        part = _decode_kind(_take(batch, rows), kind, outer=outer)
+        part = _decode_kind(batch.take(rows), kind, outer=outer)
         for name in ("at", "ether", "src_mac", "dst_mac", "reason"):
             getattr(whole, name)[rows] = getattr(part, name)
     return whole
-
-
-def _take(batch: PacketBatch, rows: Int64) -> PacketBatch:
-    return PacketBatch(
-        batch.data,
-        batch.start[rows],
-        batch.cap_len[rows],
-        batch.wire_len[rows],
-        batch.ts_us[rows],
-        batch.linktype[rows],
-    )
 
 
 def _decode_kind(batch: PacketBatch, linktype: int, *, outer: bool) -> Link:

@@ -105,15 +105,7 @@ def _opened(raw: bytes, where: str) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             yield archive
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        NotImplementedError,
-        RuntimeError,
-        EOFError,
-        OSError,
-        ValueError,
-    ) as error:
+    except _BAD_ZIP as error:
         raise BundleError(f"{where}: not a readable zip: {error}") from None
 
 

