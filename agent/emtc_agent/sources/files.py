@@ -76,7 +76,7 @@ class _PutBack(io.RawIOBase):
 
 def _open(name: str, stack: ExitStack) -> tuple[OpenFile, bytes]:
     """The open file, and the first bytes of its content, which stay unread."""
-    size_bytes = None
+    file, size_bytes = None, None
     if name == STDIN and sys.stdin is None:
         raise CaptureError("standard input: is closed")
     try:
@@ -84,7 +84,8 @@ def _open(name: str, stack: ExitStack) -> tuple[OpenFile, bytes]:
             raw = cast("io.BufferedReader", sys.stdin.buffer)
         else:
             raw = stack.enter_context(Path(name).open("rb"))  # noqa: SIM115 - the stack closes it
-            size_bytes = os.fstat(raw.fileno()).st_size
+            if raw.seekable():  # a pipe has neither size nor position
+                file, size_bytes = raw, os.fstat(raw.fileno()).st_size
         magic, stream = _look(raw)
         if magic.startswith(_GZIP_MAGIC):
             magic, stream = _look(gzip.GzipFile(fileobj=io.BufferedReader(stream)))
@@ -92,7 +93,7 @@ def _open(name: str, stack: ExitStack) -> tuple[OpenFile, bytes]:
         raise CaptureError(f"{_said(name)}: {error.strerror or error}") from None
     except (EOFError, zlib.error) as error:
         raise CaptureError(f"{_said(name)}: {error}") from None
-    return OpenFile(_said(name), stream, None if name == STDIN else raw, size_bytes, stack), magic
+    return OpenFile(_said(name), stream, file, size_bytes, stack), magic
 
 
 def _look(stream: io.BufferedIOBase) -> tuple[bytes, _PutBack]:

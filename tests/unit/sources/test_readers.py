@@ -163,6 +163,7 @@ def test_a_pipe_may_give_the_first_bytes_one_by_one(octets):
     writer.start()
     with os.fdopen(reading, "rb") as pipe, open_capture(f"/dev/fd/{pipe.fileno()}") as reader:
         assert sum(map(len, reader)) > 200
+        assert (reader.position_bytes, reader.size_bytes) == (0, None)  # a progress bar asks for both
     writer.join()
 
 
