@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
@@ -21,12 +22,13 @@ import numpy as np
 from emtc_agent.detector import RUNTIMES
 from emtc_contract.bundle import Artifact
 from emtc_contract.edge_v1 import EDGE_V1
+from emtc_trainer.data import Dataset
 
-DEMO = Path(__file__).resolve().parents[1] / "lab" / "recordings" / "demo"
+ROOT = Path(__file__).resolve().parents[1]
+DEMO = ROOT / "lab" / "recordings" / "demo"
 BATCHES = (1, 32, 256)
 ROWS = 2_560
 PAPER = "the paper's 9.55 MB on disk (with the optimiser's state), 0.515 ms a row in batches, 80.9 ms for one row"
-_MEASURE = "--measure"
 _COLUMNS = len(EDGE_V1.features)
 
 
@@ -78,7 +80,7 @@ def _export(preset: str, folder: Path) -> list[tuple[Path, str]]:
     return made
 
 
-def _benign():
+def _benign() -> Dataset:
     from emtc_trainer.data import load
 
     rows = load([DEMO], "train", EDGE_V1, lambda _: None)
@@ -86,8 +88,8 @@ def _benign():
 
 
 def _in_a_child(path: Path, form: str, runtime: str, seconds: float) -> dict[str, float]:
-    command = [sys.executable, __file__, _MEASURE, str(path), form, runtime, str(seconds)]
-    return json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    command = [sys.executable, "-m", "bench.model", str(path), form, runtime, str(seconds)]
+    return json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
 
 
 def measure(path: Path, form: str, runtime: str, seconds: float) -> dict[str, float]:
@@ -102,10 +104,10 @@ def measure(path: Path, form: str, runtime: str, seconds: float) -> dict[str, fl
     figures = {"load_ms": (time.perf_counter() - begin) * 1e3}
     for batch in BATCHES:
         some = np.array(rows[:batch])
-        figures[str(batch)] = _usual_s(lambda some=some: loaded.run(some), seconds) * 1e6
+        figures[str(batch)] = _usual_s(partial(loaded.run, some), seconds) * 1e6
     figures["rss_mb"] = _rss_mb()
     rows = np.array(rows)
-    figures["rows_per_s"] = ROWS / _usual_s(lambda: loaded.run(rows), seconds)
+    figures["rows_per_s"] = ROWS / _usual_s(partial(loaded.run, rows), seconds)
     return figures
 
 
@@ -135,8 +137,5 @@ def _replay_rss_mb(runtime: str) -> float:
     return float(subprocess.run([sys.executable, "-c", code, *replay], capture_output=True, check=True).stdout)
 
 
-if __name__ == "__main__":
-    if sys.argv[1:2] == [_MEASURE]:
-        print(json.dumps(measure(Path(sys.argv[2]), sys.argv[3], sys.argv[4], float(sys.argv[5]))))
-    else:
-        model()
+if __name__ == "__main__":  # the child of one measurement
+    print(json.dumps(measure(Path(sys.argv[1]), sys.argv[2], sys.argv[3], float(sys.argv[4]))))
