@@ -118,6 +118,19 @@ def test_extract_writes_what_replay_judges(tmp_path, replayed):
     assert pq.read_table(tmp_path / "rows.parquet").num_rows == len(rows) - 2
 
 
+def test_labelled_features_of_a_recording(tmp_path):
+    done = run("emtc-trainer", "features", DEMO, "-o", tmp_path / "demo.parquet")
+    assert done.returncode == 0, done.stderr
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(tmp_path / "demo.parquet")
+    labels = set(table.column("label").to_pylist())
+    with (DEMO / "labels.csv").open() as file:
+        attacks = {f"{row['family']}/{row['type']}" for row in csv.DictReader(file)}
+    assert labels == attacks | {""}
+    assert f"{table.num_rows} rows".encode() in done.stderr
+
+
 def test_training_on_own_captures_gives_a_bundle_that_replays(tmp_path):
     """The README's path from captures to incidents, on a small scale."""
     done = run("emtc-agent", "extract", CAPTURE, "-o", tmp_path / "all.csv")

@@ -34,7 +34,7 @@ class Why(Enum):
     """Kinds of differences."""
 
     LINK = "a link type that we do not decode"
-    ENCAPSULATION = "IP behind MPLS labels or a FabricPath header, which we do not step over"
+    ENCAPSULATION = "IP behind Ethernet inside MPLS or a FabricPath header, which we do not step over"
     AUTHENTICATION = "IPv4 with an authentication header: the protocol for us, stepped over by tshark"
     ARP = "ARP for other than IPv4 over Ethernet: tshark prints its fields, we only count it"
     ARP_OPCODE = "an ARP operation beyond 255: our column is a byte and keeps 255"

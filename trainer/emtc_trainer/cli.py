@@ -11,11 +11,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from emtc_agent.commands.extract import feature_writer
 from emtc_agent.errors import OneLineErrors
+from emtc_contract.edge_v1 import EDGE_V1
 from emtc_contract.errors import InputError
 from emtc_contract.schemas import get_schema
 from emtc_trainer.autoencoder import PRESETS
-from emtc_trainer.data import Dataset, load, without_duplicates
+from emtc_trainer.data import Dataset, capture_of, labelled, load, without_duplicates
 from emtc_trainer.evaluation import BUDGETS, Evaluation, evaluate, refuse_seen
 from emtc_trainer.saved import TrainedModel, load_model, save_model
 from emtc_trainer.training import FitConfig, fit
@@ -27,6 +29,27 @@ _FILES_HELP = "Feature files (.csv, .parquet), captures, or folders of lab recor
 @click.group(cls=OneLineErrors)
 def main() -> None:
     """Fit a detector to benign traffic, and judge it on traffic it has not seen."""
+
+
+@main.command("features")
+@click.argument("captures", nargs=-1, required=True, type=_FILE, metavar="CAPTURE...")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="rows.parquet or rows.csv"
+)
+def features_command(captures: tuple[Path, ...], output: Path) -> None:
+    """Write the labelled edge-v1 features of CAPTURE... (captures, or folders of lab recordings) to one file.
+
+    Labels come from the labels.csv beside each capture; without one, all of its rows count as benign.
+    """
+    with feature_writer(output, EDGE_V1) as writer:
+        for path in captures:
+            capture = capture_of(path) if path.is_dir() else path
+            rows = attacks = 0
+            for piece in labelled(capture, EDGE_V1):
+                writer.write(piece)
+                rows += len(piece)
+                attacks += int((piece.label != "").sum())
+            _say(f"{capture}: {rows} rows, {attacks} of attacks")
 
 
 @main.command("fit")

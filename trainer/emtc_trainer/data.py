@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,10 +135,20 @@ def _read(path: Path, schema: FeatureSchema) -> FeatureRows:
         rows = read_csv(path, SCHEMAS) if path.suffix == ".csv" else read_parquet(path, SCHEMAS)
         schema.require_same(rows.schema.name, rows.schema.digest, str(path))
         return rows
+    return _join(list(labelled(path, schema)), schema, path.name)
+
+
+def labelled(path: Path, schema: FeatureSchema) -> Iterator[FeatureRows]:
+    """Rows of a capture in pieces of bounded size, with the labels of the ``labels.csv`` beside it if there is one.
+
+    Raises:
+        CaptureError: The file is no capture.
+        FeatureFileError: The labels cannot be read.
+    """
     labels = path.with_name(FILE)
     known = read_labels(labels) if labels.exists() else []
-    pieces = [attach(piece, known) for piece in extract_capture(path, open_extractor(schema))]
-    return _join(pieces, schema, path.name)
+    for piece in extract_capture(path, open_extractor(schema)):
+        yield attach(piece, known)
 
 
 def _join(pieces: list[FeatureRows], schema: FeatureSchema, source: str) -> FeatureRows:
