@@ -1,4 +1,4 @@
-"""``emtc-agent``: replay captures, extract features, watch incidents."""
+"""``emtc-agent``: watch an interface, replay captures, extract features, follow incidents."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from emtc_agent import __version__
 from emtc_agent.errors import OneLineErrors
 
 _COMMANDS = {
+    "run": "emtc_agent.commands.run",
     "replay": "emtc_agent.commands.replay",
     "extract": "emtc_agent.commands.extract",
     "schema": "emtc_agent.commands.schema",

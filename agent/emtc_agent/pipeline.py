@@ -50,6 +50,11 @@ class Pipeline:
         alerts = self._judge(self._extractor.push(batch))
         return alerts + self.tracker.tick(int(batch.ts_us[-1])) if len(batch) else alerts
 
+    def tick(self, now_us: int) -> list[Alert]:
+        """Let time pass without packets, until capture time ``now_us``; returns the alerts that causes."""
+        alerts = self._judge(self._extractor.tick(now_us)) if self._extractor is not None else []
+        return alerts + self.tracker.tick(now_us)
+
     def finish(self) -> list[Alert]:
         """End of the stream: judge what is left and close every incident; the next packets begin another stream."""
         alerts: list[Alert] = []

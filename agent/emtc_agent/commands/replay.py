@@ -91,7 +91,8 @@ def replay(
         for alert in run(pipeline, reading(source), _SPEEDS[speed]):
             for reporter in reporters:
                 reporter.publish(alert)
-        counters = summarize(pipeline, source, time.monotonic() - begin)
+        losses = {"truncated": source.stats.truncated, "malformed records": source.stats.malformed}
+        counters = summarize(pipeline, losses, time.monotonic() - begin)
     if as_json:
         lines.summary(counters)
     else:
@@ -137,13 +138,18 @@ def run(pipeline: Pipeline, streams: Iterator[Iterator[PacketBatch]], speed: flo
         yield from pipeline.finish()
 
 
-def summarize(pipeline: Pipeline, source: CaptureSet, elapsed_s: float) -> dict[str, int | float]:
-    """What a replay did, in numbers, in the order in which to show them."""
-    extracted, read = pipeline.extracted, source.stats
+def summarize(pipeline: Pipeline, losses: dict[str, int], elapsed_s: float) -> dict[str, int | float]:
+    """What a replay or a live run did, in numbers, in the order in which to show them.
+
+    Args:
+        pipeline: After its end.
+        losses: What the source could not give, by what to call it.
+        elapsed_s: How long it took.
+    """
+    extracted = pipeline.extracted
     return {
         "packets": extracted.packets,
-        "truncated": read.truncated,
-        "malformed records": read.malformed,
+        **losses,
         **{f"other: {reason}".replace("_", " "): number for reason, number in sorted(extracted.other.items())},
         "without endpoint": extracted.unattributed,
         "time jumps": extracted.time_jumps,

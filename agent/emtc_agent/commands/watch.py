@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from datetime import datetime
 
 import click
 from rich.console import Console
@@ -14,7 +13,7 @@ from emtc_agent.commands.options import broker_options
 from emtc_agent.report.broker import BrokerUrl
 from emtc_agent.report.jsonl import JsonLines
 from emtc_agent.report.subscriber import Received, Subscriber
-from emtc_agent.report.table import severity_text
+from emtc_agent.report.table import IncidentLines
 from emtc_contract.messages import Alert
 
 _POLL_S = 0.5
@@ -68,9 +67,7 @@ def _show(received: Received, console: Console, as_json: bool) -> None:
         if as_json:
             JsonLines(sys.stdout).publish(message)
             return
-        when = f"{datetime.fromisoformat(message.ts):%Y-%m-%d %H:%M:%S}"
-        what = f"{message.state:6s} {severity_text(message.severity_id)}"
-        console.print(f"{when} {escape(source)} {what}  {escape(message.text)}", highlight=False)
+        IncidentLines(console).publish(message, source)
     elif not as_json:
         console.print(f"{escape(source)} is {message.state}", style="dim", highlight=False)
 

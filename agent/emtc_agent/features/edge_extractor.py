@@ -86,6 +86,11 @@ class EdgeExtractor:
         """Take the next packets of the stream and return the windows they closed."""
         return join(list(self._parts(batch)), len(self.schema.features))
 
+    def tick(self, ts_us: int) -> Windows:
+        """Let time pass without packets: close and return the windows that ended by capture time ``ts_us``."""
+        now_us = self._clock.at(ts_us)
+        return self._close_silent(self._expired(np.zeros(0, np.int64), now_us), np.array([now_us]))
+
     def finish(self) -> Windows:
         """End of the stream: close and return every open window."""
         return self._close_silent(np.flatnonzero(self._open.count), np.zeros(0, np.int64))

@@ -64,6 +64,21 @@ def _row(alert: Alert) -> tuple[str, ...]:
     )
 
 
+class IncidentLines:
+    """Prints each alert on a line of its own as it comes."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def publish(self, alert: Alert, source: str = "") -> None:
+        """Print one alert; ``source`` is the gateway it comes from, if there may be several."""
+        when = f"{datetime.fromisoformat(alert.ts):%Y-%m-%d %H:%M:%S}"
+        what = f"{alert.state:6s} {severity_text(alert.severity_id)}"
+        self._console.print(
+            f"{when} {escape(source)}{' ' * bool(source)}{what}  {escape(alert.text)}", highlight=False
+        )
+
+
 def summary_table(counters: Mapping[str, int | float], console: Console) -> None:
     """Print counters, one per line."""
     table = Table("", "", show_header=False, box=None)

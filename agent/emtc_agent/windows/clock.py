@@ -44,3 +44,9 @@ class StreamClock:
         clock = np.maximum(np.maximum.accumulate(raw), self.now_us)
         self._last_ts_us, self._last_us, self.now_us = int(ts_us[-1]), int(raw[-1]), int(clock[-1])
         return clock
+
+    def at(self, ts_us: int) -> int:
+        """Stream time at a capture time without a packet, after the last one."""
+        if self._last_ts_us is None:
+            return 0
+        return max(self.now_us, self._last_us + min(max(ts_us - self._last_ts_us, 0), AHEAD_US))

@@ -154,6 +154,10 @@ class Extractor(Protocol):
         """Take the next packets of the stream and return the windows they closed."""
         ...
 
+    def tick(self, ts_us: int) -> Windows:
+        """Let time pass without packets, until capture time ``ts_us``; returns the windows that closes."""
+        ...
+
     def finish(self) -> Windows:
         """End of the stream: close and return every open window."""
         ...

@@ -63,6 +63,30 @@ def test_rows_do_not_depend_on_how_the_stream_is_cut(packets, cuts):
     assert whole.first_us.tolist() == cut.first_us.tolist()
 
 
+@given(traffic(), st.lists(st.integers(0, 1000), min_size=1, max_size=8))
+def test_time_that_passes_between_packets_changes_no_row(packets, cuts):
+    """A tick closes a window when its time is over; without it, the next packet does."""
+    extractor = EdgeExtractor()
+    batch = batch_of([frame for _, frame in packets], [packet.ts_us for packet, _ in packets])
+    edges = sorted({0, len(packets), *(cut % (len(packets) + 1) for cut in cuts)})
+    parts = []
+    for begin, end in itertools.pairwise(edges):
+        parts += [extractor.tick(int(batch.ts_us[begin]) - 1), extractor.push(batch.slice(begin, end))]
+    ticked = join([*parts, extractor.finish()], len(COLUMNS))
+    whole = extract(packets)
+    assert identities(whole) == identities(ticked)
+    assert whole.features.tobytes() == ticked.features.tobytes()
+
+
+def test_a_silent_endpoint_is_told_by_the_next_tick():
+    extractor = EdgeExtractor()
+    packet = frames.ipv4(frames.udp(), "10.0.0.1", "203.0.113.9", frames.UDP)
+    extractor.push(batch_of([packet], [5_000_000], linktype=101))
+    assert len(extractor.tick(14_999_999)) == 0
+    assert identities(extractor.tick(15_000_000)) == ["10.0.0.1"]
+    assert len(extractor.tick(2**50)) == len(extractor.finish()) == 0
+
+
 def test_the_smallest_table_takes_a_flood_of_forged_senders():
     flood = syn_flood(50_000, "203.0.113.9", sources="10")
     extractor = EdgeExtractor(EdgeConfig(max_endpoints=8))

@@ -1,0 +1,123 @@
+"""Packets of live interfaces as they come."""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+
+from emtc_agent.packets import PacketBatch
+from emtc_agent.sources.ring import PacketRing, RingConfig
+from emtc_contract.errors import CaptureError
+
+_WAIT_MS = 200
+_LOOK_EVERY_S = 1.0
+
+
+class LiveCapture:
+    """Captures on several interfaces at once; a context manager.
+
+    All of them have to be there at the beginning. One that vanishes later is opened anew once it is back.
+
+    Args:
+        interfaces: Their names.
+        config: Sizes of each ring.
+
+    Attributes:
+        reopened: Times an interface came back.
+
+    Raises:
+        CaptureError: An interface cannot be opened.
+    """
+
+    def __init__(self, interfaces: Sequence[str], config: RingConfig | None = None) -> None:
+        self.reopened = 0
+        self._config = config
+        self._rings: dict[str, PacketRing] = {}
+        self._gone: set[str] = set()
+        self._look_at = 0.0
+        self._lost_packets = self._lost_freezes = 0  # counted by rings that were closed since
+        self._poll = select.poll()
+        for name in dict.fromkeys(interfaces):
+            self._open(name)
+
+    def batches(self, stopped: Callable[[], bool]) -> Iterator[PacketBatch | None]:
+        """Batches in the order of their coming, None after a while without any.
+
+        Ends when ``stopped``, with what has come until then.
+        """
+        while not stopped():
+            self._wait()
+            quiet = True
+            for batch in self._ready():
+                quiet = False
+                yield batch
+            if time.monotonic() >= self._look_at:
+                self._look_after_interfaces()
+            if quiet:
+                yield None
+        while self._wait():
+            yield from self._ready()
+
+    def _wait(self) -> bool:
+        """Wait until a ring has something to read, but not for long; returns whether one has."""
+        events = self._poll.poll(_WAIT_MS)
+        troubled = [file for file, event in events if event & ~select.POLLIN]
+        for ring in self._rings.values():
+            if ring.fileno() in troubled:
+                ring.clear_error()
+        return len(events) > len(troubled)
+
+    def _ready(self) -> Iterator[PacketBatch]:
+        """What can be read without waiting."""
+        for ring in list(self._rings.values()):
+            batch = ring.read()
+            if batch is not None:
+                yield batch
+
+    def losses(self) -> dict[str, int]:
+        """Counters of what was not seen, by what to call them."""
+        for ring in self._rings.values():
+            ring.count_losses()
+        return {
+            "dropped by the kernel": self._lost_packets + sum(ring.dropped for ring in self._rings.values()),
+            "times the ring was full": self._lost_freezes + sum(ring.freezes for ring in self._rings.values()),
+            "interfaces that came back": self.reopened,
+        }
+
+    def _open(self, name: str) -> None:
+        ring = PacketRing(name, self._config)
+        self._rings[name] = ring
+        self._poll.register(ring, select.POLLIN | select.POLLERR)
+
+    def _close(self, name: str) -> None:
+        ring = self._rings.pop(name)
+        ring.count_losses()
+        self._lost_packets += ring.dropped
+        self._lost_freezes += ring.freezes
+        self._poll.unregister(ring)
+        ring.close()
+        self._gone.add(name)
+
+    def _look_after_interfaces(self) -> None:
+        """Let go of interfaces that have vanished, and try to open those that had."""
+        self._look_at = time.monotonic() + _LOOK_EVERY_S
+        for name in sorted(self._gone):
+            try:
+                self._open(name)
+            except CaptureError:
+                continue
+            self._gone.remove(name)
+            self.reopened += 1
+        for name in [name for name, ring in self._rings.items() if ring.is_gone()]:
+            self._close(name)
+
+    def __enter__(self) -> LiveCapture:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for name in list(self._rings):
+            self._close(name)
