@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, TextIO
@@ -17,7 +17,7 @@ from typing import Protocol, TextIO
 import numpy as np
 import numpy.typing as npt
 
-from emtc_agent.packets import Float64, Int64
+from emtc_agent.packets import Bool, Float64, Int64
 from emtc_contract.errors import FeatureFileError
 from emtc_contract.schema import FeatureSchema
 
@@ -51,6 +51,13 @@ class FeatureRows:
 
     def __len__(self) -> int:
         return len(self.features)
+
+    def take(self, chosen: Bool) -> FeatureRows:
+        """The rows of a mask (N,)."""
+        rows = {
+            name: getattr(self, name)[chosen] for name in ("features", "endpoint", "first_us", "last_us", "label")
+        }
+        return replace(self, **rows, ip=None if self.ip is None else self.ip[chosen])
 
 
 class FeatureWriter(Protocol):

@@ -84,7 +84,7 @@ def load(paths: Sequence[Path], role: str, schema: FeatureSchema, say: Callable[
         rows = _read(path, schema)
         say(f"{role}: {path}: {len(rows)} rows, {int((rows.label != '').sum())} of attacks")
         parts.append(rows)
-        files.append(SourceFile(name=_short(path), sha256=digest(path), rows=len(rows), role=role))
+        files.append(SourceFile(name=short_name(path), sha256=digest(path), rows=len(rows), role=role))
     if not sum(map(len, parts)):
         raise FeatureFileError(f"{role}: no rows in {', '.join(map(str, paths)) or 'no file'}")
     return Dataset(
@@ -125,16 +125,21 @@ def capture_of(folder: Path) -> Path:
     return plain if plain.exists() else zipped
 
 
-def _short(path: Path) -> str:
+def short_name(path: Path) -> str:
     """Folder and file name: enough to recognise a run, without the machine's paths."""
     return f"{path.parent.name}/{path.name}" if path.parent.name else path.name
 
 
+def read_features(path: Path, schema: FeatureSchema) -> FeatureRows:
+    """Read a feature file; raises FeatureFileError, or SchemaError if it is of another schema."""
+    rows = read_csv(path, SCHEMAS) if path.suffix == ".csv" else read_parquet(path, SCHEMAS)
+    schema.require_same(rows.schema.name, rows.schema.digest, str(path))
+    return rows
+
+
 def _read(path: Path, schema: FeatureSchema) -> FeatureRows:
     if path.suffix in (".csv", ".parquet"):
-        rows = read_csv(path, SCHEMAS) if path.suffix == ".csv" else read_parquet(path, SCHEMAS)
-        schema.require_same(rows.schema.name, rows.schema.digest, str(path))
-        return rows
+        return read_features(path, schema)
     return _join(list(labelled(path, schema)), schema, path.name)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from emtc_agent.feature_files import IDENTITY, FeatureRows, Replacement
+from emtc_agent.feature_files import IDENTITY, FeatureRows, Replacement, Text
 from emtc_contract.errors import FeatureFileError
 from emtc_contract.schema import FeatureSchema
 
@@ -74,9 +74,15 @@ def read_parquet(path: Path, known: Mapping[str, FeatureSchema]) -> FeatureRows:
     return FeatureRows(
         schema=schema,
         features=np.column_stack(features).astype(np.float64),
-        endpoint=np.array(table.column("endpoint").to_pylist(), dtype=object),
+        endpoint=_text(table, "endpoint"),
         first_us=table.column("first_us").to_numpy().astype(np.int64),
         last_us=table.column("last_us").to_numpy().astype(np.int64),
-        label=np.array(table.column("label").to_pylist(), dtype=object),
+        label=_text(table, "label"),
         source=path.name,
     )
+
+
+def _text(table: pa.Table, name: str) -> Text:
+    """A column of few different strings; rows share them."""
+    column = table.column(name).combine_chunks().dictionary_encode()
+    return np.array(column.dictionary.to_pylist(), dtype=object)[column.indices.to_numpy()]

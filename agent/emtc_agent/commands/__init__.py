@@ -1,1 +1,1 @@
-"""TODO commands."""
+"""The commands of ``emtc-agent``, a file each."""

@@ -1,0 +1,1 @@
+"""The commands of ``emtc-trainer``, a file each."""
