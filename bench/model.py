@@ -71,7 +71,9 @@ def _export(preset: str, folder: Path) -> list[tuple[Path, str]]:
 
     rows = _benign()
     half = np.arange(len(rows)) % 2 == 0
-    trained = fit(rows.take(half), rows.take(~half), FitConfig(preset, epochs=1), lambda *_: None, lambda _: None)
+    trained = fit(
+        rows.take(half), rows.take(~half), FitConfig(preset=preset, epochs=1), lambda *_: None, lambda _: None
+    )
     made = []
     for file in export_files(trained, lambda _: None, tflite=tflite_model.installed()):
         (folder / file.name).write_bytes(file.content)

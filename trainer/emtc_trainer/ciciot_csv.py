@@ -18,7 +18,7 @@ from emtc_agent.packets import Bool, Float64
 from emtc_contract.ciciot2023 import CICIOT2023_39, CICIOT2023_46, RATE_LIMIT
 from emtc_contract.errors import FeatureFileError
 from emtc_contract.schema import FeatureSchema
-from emtc_trainer.ciciot_labels import CLASSES, label_of, label_of_file
+from emtc_trainer.ciciot_labels import label_of, label_of_file
 
 PIECE_BYTES = 8 << 20
 _LABEL_COLUMNS = ("label", "Label", "class", "Class")
@@ -129,7 +129,7 @@ def _labels(batch: pa.RecordBatch, path: Path, layout: Layout) -> Text:
     names = column.dictionary.to_pylist()
     labels = np.array([label_of(name or "?") for name in names], dtype=object)
     codes = column.indices.to_numpy(zero_copy_only=False)
-    if column.null_count or not set(labels[np.unique(codes)].tolist()) <= CLASSES:
+    if column.null_count or None in set(labels[np.unique(codes)].tolist()):
         unknown = [name for name, label in zip(names, labels, strict=True) if label is None]
         raise FeatureFileError(f"{path}: {unknown[0] if unknown else ''!r} is no class of CICIoT2023")
     return labels[codes]

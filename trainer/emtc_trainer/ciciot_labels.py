@@ -43,12 +43,15 @@ def _known() -> dict[str, str]:
 
 _LABELS = _known()
 CLASSES = frozenset(_LABELS.values())
-"""Every label that rows can have."""
+"""Every label of CICIoT2023."""
 
 
 def label_of(name: str) -> str | None:
-    """``"family/type"`` of a class as the files call it, ``""`` for benign, None if there is no such class."""
-    return _LABELS.get(_letters(name))
+    """``"family/type"`` of a class as the files call it, ``""`` for benign, None if there is no such class.
+
+    Labels of our own lab, already of that form, stand for themselves.
+    """
+    return name if "/" in name else _LABELS.get(_letters(name))
 
 
 def label_of_file(path: Path) -> str | None:

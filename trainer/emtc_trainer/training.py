@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import importlib.metadata
 import platform
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from emtc_contract.schema import FeatureSchema
 from emtc_trainer.autoencoder import PRESETS
 from emtc_trainer.data import Dataset
 from emtc_trainer.model import CLIP, Detector
+from emtc_trainer.optimizing import OptimizeConfig, Progress, optimize
 from emtc_trainer.saved import TrainedModel
 
 _LEAST_SPREAD = {"linear": 0.02, "log": 0.1}
@@ -28,31 +28,18 @@ _MAX_CALIBRATION_ROWS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class FitConfig:
-    """How to train.
+class FitConfig(OptimizeConfig):
+    """How to train a detector.
 
     Attributes:
         preset: Size of the network.
-        epochs: Most passes over the data.
-        patience: Passes without a better validation loss before training ends.
-        batch: Rows per step.
-        learning_rate: Of Adam.
-        mask: Share of features hidden from the network in training; it must rebuild them from the others.
         quantile: Benign share below the threshold; None takes the highest the calibration rows support.
         seed: Decides initial weights, order of rows and masks.
     """
 
     preset: str = "default"
-    epochs: int = 150
-    patience: int = 20
-    batch: int = 128
-    learning_rate: float = 1e-3
-    mask: float = 0.15
     quantile: float | None = None
     seed: int = 7
-
-
-Progress = Callable[[int, float, float], None]
 
 
 def fit(
@@ -145,40 +132,12 @@ def _by_correlation(values: Float64) -> Int64:
 def _train(
     module: Detector, rows: torch.Tensor, validates: Bool, config: FitConfig, progress: Progress
 ) -> list[float]:
-    """Train with early stopping; leaves the best weights in ``module``; returns the validation losses."""
+    """Train with early stopping; returns the validation losses."""
     scaled = torch.clamp(module.scale(rows), -CLIP, CLIP) @ module.arrange
     learn, check = scaled[torch.from_numpy(~validates)], scaled[torch.from_numpy(validates)]
-    optimizer = torch.optim.Adam(module.autoencoder.parameters(), lr=config.learning_rate)
-    best, history = copy.deepcopy(module.autoencoder.state_dict()), [float("inf")]
-    since_best = 0
-    for epoch in range(1, config.epochs + 1):
-        loss = _epoch(module, learn, optimizer, config)
-        with torch.no_grad():
-            validation = torch.mean((module.autoencoder(check)[0] - check) ** 2).item()
-        since_best = 0 if validation < min(history) else since_best + 1
-        if not since_best:
-            best = copy.deepcopy(module.autoencoder.state_dict())
-        history.append(validation)
-        progress(epoch, loss, validation)
-        if since_best >= config.patience:
-            break
-    module.autoencoder.load_state_dict(best)
+    history = optimize(module.autoencoder, learn, check, config, progress)
     module.eval()
-    return history[1:]
-
-
-def _epoch(module: Detector, learn: torch.Tensor, optimizer: torch.optim.Optimizer, config: FitConfig) -> float:
-    """One pass; returns the mean loss."""
-    total = 0.0
-    for index in torch.randperm(len(learn)).split(config.batch):  # type: ignore[no-untyped-call]
-        wanted = learn[index]
-        shown = wanted * (torch.rand_like(wanted) >= config.mask)
-        optimizer.zero_grad()
-        loss = torch.mean((module.autoencoder(shown)[0] - wanted) ** 2)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        total += loss.item() * len(index)
-    return total / len(learn)
+    return history
 
 
 def _set_usual_error(module: Detector, rows: torch.Tensor) -> None:

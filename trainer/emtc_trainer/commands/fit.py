@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from emtc_contract.errors import InputError
 from emtc_contract.schemas import get_schema
 from emtc_trainer import training
 from emtc_trainer.autoencoder import PRESETS
-from emtc_trainer.commands.options import FILE, NEW_FILE, say
+from emtc_trainer.commands.options import FILE, NEW_FILE, epochs_shown, say
 from emtc_trainer.data import Dataset, load, without_duplicates
 from emtc_trainer.saved import save_model
 from emtc_trainer.training import FitConfig
@@ -54,16 +52,7 @@ def fit(
     if overlap := {file.sha256 for file in train.files} & {file.sha256 for file in calibration.files}:
         raise InputError(f"{len(overlap)} file(s) both trained on and used to calibrate")
     config = FitConfig(preset=preset, epochs=epochs, quantile=quantile, seed=seed)
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("fitting", total=epochs)
-
-        def progress(epoch: int, loss: float, validation: float) -> None:
-            bar.update(
-                task, completed=epoch, description=f"epoch {epoch}: loss {loss:.4f}, validation {validation:.4f}"
-            )
-
+    with epochs_shown(epochs) as progress:
         model = training.fit(train, calibration, config, progress, say)
     save_model(output, model)
     say(
