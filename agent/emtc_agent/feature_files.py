@@ -59,6 +59,10 @@ class FeatureRows:
         }
         return replace(self, **rows, ip=None if self.ip is None else self.ip[chosen])
 
+    def labelled(self, label: Text) -> FeatureRows:
+        """The same rows with other labels (N,)."""
+        return replace(self, label=label)
+
 
 class FeatureWriter(Protocol):
     """Writes rows piece by piece; nothing is left behind unless the ``with`` block ends well."""

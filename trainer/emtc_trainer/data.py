@@ -13,11 +13,12 @@ from emtc_agent.feature_files import FeatureRows, Text, read_csv
 from emtc_agent.features import open_extractor
 from emtc_agent.packets import Float32, Int64
 from emtc_agent.pipeline import extract_capture
+from emtc_agent.sources import open_capture
 from emtc_contract.bundle import SourceFile
 from emtc_contract.errors import FeatureFileError
 from emtc_contract.schema import FeatureSchema
 from emtc_contract.schemas import SCHEMAS
-from emtc_trainer.labels import FILE, attach, read_labels
+from emtc_trainer.labels import FILE, Attack, attach, find_attacks, read_labels
 from emtc_trainer.parquet import read_parquet
 
 _CHUNK_BYTES = 1 << 20
@@ -150,10 +151,19 @@ def labelled(path: Path, schema: FeatureSchema) -> Iterator[FeatureRows]:
         CaptureError: The file is no capture.
         FeatureFileError: The labels cannot be read.
     """
+    attacks = attacks_in(path)
+    for piece in extract_capture(path, open_extractor(schema)):
+        yield attach(piece, attacks)
+
+
+def attacks_in(path: Path) -> list[Attack]:
+    """The attacks that the ``labels.csv`` beside a capture names, with their packets; none without it."""
     labels = path.with_name(FILE)
     known = read_labels(labels) if labels.exists() else []
-    for piece in extract_capture(path, open_extractor(schema)):
-        yield attach(piece, known)
+    if not known:
+        return []
+    with open_capture(path) as reader:
+        return find_attacks(reader, known)
 
 
 def _join(pieces: list[FeatureRows], schema: FeatureSchema, source: str) -> FeatureRows:

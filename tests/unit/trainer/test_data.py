@@ -11,11 +11,11 @@ from emtc_agent.pipeline import extract_capture
 from emtc_contract.edge_v1 import EDGE_V1
 from emtc_contract.errors import FeatureFileError, SchemaError
 from emtc_contract.schemas import SCHEMAS
-from emtc_trainer.data import load
-from emtc_trainer.labels import attach, read_labels
+from emtc_trainer.data import attacks_in, load
+from emtc_trainer.labels import read_labels
 from emtc_trainer.parquet import ParquetFeatureWriter, read_parquet
 
-HEADER = "start_us,end_us,attacker,victim,family,type,tool,options\n"
+HEADER = "start_us,end_us,attacker,victim,family,type\n"
 BASE = 1_700_000_000_000_000
 
 
@@ -54,20 +54,33 @@ def test_captures_csv_and_parquet_give_the_same_rows(tmp_path):
         assert sets[0].first_us.tolist() == other.first_us.tolist()
 
 
-def test_labels_go_to_the_named_endpoints_and_times_only(tmp_path):
-    line = f"{BASE},{BASE + 30_000_000},10.0.0.1,203.0.113.9,recon,scan,nmap,-sS\n"
-    run = record(tmp_path / "run", line)
-    labels = read_labels(run / "labels.csv")
-    rows = next(iter([attach(piece, labels) for piece in extract_capture(run / "capture.pcap", EdgeExtractor())]))
+def test_labels_go_to_windows_that_hold_the_attack(tmp_path):
+    """Packets between attacker and victim while the tool ran; the attacker's other windows stay benign."""
+    line = f"{BASE},{BASE + 30_000_000},10.0.0.1,203.0.113.9,recon,scan\n"
+    other = f"{BASE},{BASE + 30_000_000},10.0.0.1,203.0.113.10,flood,udp\n"
+    run = record(tmp_path / "run", line + other)
+    attacks = attacks_in(run / "capture.pcap")
+    assert {name: len(times) for name, times in attacks[0].times_us.items()} == {"10.0.0.1": 31, "203.0.113.9": 31}
+    assert not any(len(times) for times in attacks[1].times_us.values())
+    rows = load([run], "test", EDGE_V1, lambda _: None)
     attacked = rows.label == "recon/scan"
     assert attacked.any()
-    assert set(rows.ip[attacked]) == {"10.0.0.1"}
+    mine = f.mac(1).hex(":")
+    assert set(rows.endpoint[attacked]) == {mine}
     assert (rows.first_us[attacked] <= BASE + 30_000_000).all()
-    outside = (rows.first_us > BASE + 30_000_000) | (rows.ip != "10.0.0.1")
+    outside = (rows.first_us > BASE + 30_000_000) | (rows.endpoint != mine)
     assert (rows.label[outside] == "").all()
 
 
-@pytest.mark.parametrize("content", ["", "start_us\n1\n", HEADER + "a,b,c,d,e,f,g,h\n", HEADER + "1,2\n"])
+def test_forged_senders_leave_the_victim_to_tell_by(tmp_path):
+    run = record(tmp_path / "run", f"{BASE},{BASE + 9_999_999},,{f.mac(1).hex(':')},flood,syn\n")
+    (attack,) = attacks_in(run / "capture.pcap")
+    assert len(attack.times_us[f.mac(1).hex(":")]) == 10
+
+
+@pytest.mark.parametrize(
+    "content", ["", "start_us\n1\n", HEADER + "a,b,c,d,e,f\n", HEADER + "1,2,nonsense,,e,f\n", HEADER + "1,2\n"]
+)
 def test_broken_labels_are_refused_by_name(tmp_path, content):
     path = tmp_path / "labels.csv"
     path.write_text(content)
