@@ -21,6 +21,7 @@ def dataset(seed: int, role: str = "train", rows: int = 400) -> Dataset:
         label=text,
         endpoint=text,
         first_us=np.arange(rows, dtype=np.int64),
+        last_us=np.arange(rows, dtype=np.int64) + 1,
         file=np.zeros(rows, np.int64),
         files=(SourceFile(name=f"{role}-{seed}.csv", sha256=f"{seed:064x}", rows=rows, role=role),),
     )

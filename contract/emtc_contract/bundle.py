@@ -14,7 +14,7 @@ import msgspec
 
 from emtc_contract.errors import BundleError
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 MODEL_CARD = "MODEL_CARD.md"
 CHECK_ROWS = "check.npz"
@@ -35,7 +35,7 @@ class Artifact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         precision: ``"fp32"`` or ``"int8"``.
         sha256: Hex digest of the file.
         size_bytes: Size of the file.
-        threshold: A window whose score exceeds it is evidence.
+        threshold: The score that a set share of benign windows exceeds.
         calibration_scores: Ascending benign scores ...
         calibration_p: ... and the share of benign windows that score at least as high, descending.
     """
@@ -79,6 +79,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``manifest.json`` of a bundle.
 
     Attributes:
+        open_level: Evidence, in p-values of any of the models, that opens an incident.
         digests: SHA-256 in hex of every member that is neither this file nor a model.
     """
 
@@ -89,6 +90,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema_name: str
     schema_digest: str
     artifacts: tuple[Artifact, ...]
+    open_level: float
     usual: dict[str, UsualRange]
     provenance: Provenance
     metrics: dict[str, float]
@@ -107,6 +109,8 @@ def decode_manifest(raw: bytes, where: str) -> Manifest:
         raise BundleError(f"{where}: bundle format {manifest.format}, this program reads {FORMAT}")
     for artifact in manifest.artifacts:
         _check_artifact(artifact, where)
+    if not 0 < manifest.open_level < float("inf"):
+        raise BundleError(f"{where}: open_level {manifest.open_level} is no amount of evidence")
     if sum(artifact.size_bytes for artifact in manifest.artifacts) > MAX_MODEL_BYTES:
         raise BundleError(f"{where}: models of more than {MAX_MODEL_BYTES} bytes")
     return manifest

@@ -11,10 +11,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from emtc_agent.detector import RUNTIMES, Runtime, load_bundle, open_runtime
+from emtc_agent.detector import RUNTIMES, Runtime, calibration, load_bundle, open_runtime
 from emtc_contract.bundle import CHECK_ROWS, FORMAT, MANIFEST, MODEL_CARD, Artifact, Manifest, encode_manifest
 from emtc_contract.errors import BundleError
-from emtc_export import calibration, check_rows, gates, tflite_model
+from emtc_export import check_rows, gates, tflite_model
 from emtc_export.card import model_card
 from emtc_export.check_rows import CheckRows
 from emtc_export.gates import Gate
@@ -144,7 +144,7 @@ def _calibrated(draft: Artifact, runtime: Runtime, model: TrainedModel) -> Artif
     values, p_values = calibration.table(scores)
     if len(values) < 2:
         raise BundleError(f"{len(scores)} calibration rows with {len(values)} different scores: too few")
-    limit = calibration.threshold(scores, model.quantile)
+    limit = float(np.quantile(scores, model.quantile, method="higher"))
     return msgspec.structs.replace(draft, threshold=limit, calibration_scores=values, calibration_p=p_values)
 
 
@@ -159,6 +159,7 @@ def _manifest(model: TrainedModel, label: Label, artifacts: tuple[Artifact, ...]
         schema_name=model.schema.name,
         schema_digest=model.schema.digest,
         artifacts=artifacts,
+        open_level=model.open_level,
         usual=model.usual,
         provenance=msgspec.structs.replace(model.provenance, versions=model.provenance.versions | versions),
         metrics=model.metrics,

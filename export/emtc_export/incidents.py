@@ -34,7 +34,7 @@ def _told(bundle: Bundle, runtime: Runtime, captures: Sequence[Path]) -> Told:
     """Endpoint, state and family of each alert; repetitions of an open incident depend on single scores."""
     model = Model(name=bundle.name, version=bundle.manifest.version, sha8="", runtime=runtime.name)
     tracker = IncidentTracker(bundle, model, runtime.artifact.threshold, boot="check")
-    pipeline = Pipeline(partial(open_extractor, bundle.schema, EdgeConfig()), Scorer(bundle, runtime), tracker)
+    pipeline = Pipeline(partial(open_extractor, bundle.schema, EdgeConfig()), Scorer(runtime), tracker)
     alerts = _alerts(pipeline, captures)
     return Counter((one.endpoint.id, one.state, one.family.name) for one in alerts if one.state != "update")
 

@@ -38,7 +38,7 @@ def labels():
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("kind", ["syn_scan", "syn_flood_random"])
+@pytest.mark.parametrize("kind", ["syn-scan", "syn-flood-forged"])
 def test_each_attack_opens_an_incident_within_ten_seconds_that_closes_after(replayed, labels, kind):
     (label,) = [label for label in labels if label["type"] == kind]
     begin, end = int(label["start_us"]), int(label["end_us"])
@@ -51,14 +51,16 @@ def test_each_attack_opens_an_incident_within_ten_seconds_that_closes_after(repl
 
 
 def test_nothing_is_reported_outside_the_attacks(replayed, labels):
+    """A window that holds an attack's last packets may close ten seconds behind them."""
     for told in replayed[0]:
         opened = us(told[0]["ts"])
-        assert any(int(label["start_us"]) <= opened <= int(label["end_us"]) for label in labels), told[0]["text"]
+        spans = [(int(label["start_us"]), int(label["end_us"]) + 10_000_000) for label in labels]
+        assert any(begin <= opened <= end for begin, end in spans), told[0]["text"]
 
 
 def test_the_summary_counts(replayed):
     _, summary = replayed
-    assert summary["packets"] == 19_450
+    assert summary["packets"] == 10_947
     assert summary["truncated"] == summary["malformed records"] == 0
     assert summary["scored"] + summary["not scored"] == summary["windows"]
     assert summary["incidents"] == len(replayed[0])
@@ -70,7 +72,7 @@ def test_people_get_a_table_with_words(replayed):
     assert done.returncode == 0
     assert done.stderr == b""
     assert "looks" in text
-    assert "19,450" in text
+    assert "10,947" in text
 
 
 def test_the_benign_part_alone_is_quiet(tmp_path, labels):
@@ -133,12 +135,12 @@ def test_labelled_features_of_a_recording(tmp_path):
 
 def test_training_on_own_captures_gives_a_bundle_that_replays(tmp_path):
     """The README's path from captures to incidents, on a small scale."""
-    done = run("emtc-agent", "extract", CAPTURE, "-o", tmp_path / "all.csv")
+    done = run("emtc-trainer", "features", DEMO, "-o", tmp_path / "all.csv")
     assert done.returncode == 0
     head, columns, *rows = (tmp_path / "all.csv").read_text().splitlines()
-    for name, part in (("a", rows[:120]), ("b", rows[120:200])):
+    for name, part in (("a", rows[:150]), ("b", rows[150:])):
         (tmp_path / f"{name}.csv").write_text("\n".join([head, columns, *part]) + "\n")
-    fit = run("emtc-trainer", "fit", tmp_path / "a.csv", tmp_path / "b.csv", "-o", tmp_path / "m.pt", "--epochs", 2)
+    fit = run("emtc-trainer", "fit", tmp_path / "a.csv", tmp_path / "b.csv", "-o", tmp_path / "m.pt", "--epochs", 20)
     assert fit.returncode == 0, fit.stderr
     built = run("emtc-export", "build", tmp_path / "m.pt", "-o", tmp_path / "my.bundle", "--name", "mine")
     assert built.returncode == 0, built.stderr

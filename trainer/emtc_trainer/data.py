@@ -33,7 +33,7 @@ class Dataset:
         features: (N, F) float32.
         label: (N,) ``"family/type"``, "" for benign.
         endpoint: (N,) endpoint names.
-        first_us: (N,) time of each row's first packet.
+        first_us, last_us: (N,) time of each row's first and last packet.
         file: (N,) index into ``files``.
         files: What was read.
     """
@@ -43,6 +43,7 @@ class Dataset:
     label: Text
     endpoint: Text
     first_us: Int64
+    last_us: Int64
     file: Int64
     files: tuple[SourceFile, ...]
 
@@ -57,6 +58,7 @@ class Dataset:
             self.label[chosen],
             self.endpoint[chosen],
             self.first_us[chosen],
+            self.last_us[chosen],
             self.file[chosen],
             self.files,
         )
@@ -94,6 +96,7 @@ def load(paths: Sequence[Path], role: str, schema: FeatureSchema, say: Callable[
         label=np.concatenate([part.label for part in parts]),
         endpoint=np.concatenate([part.endpoint for part in parts]),
         first_us=np.concatenate([part.first_us for part in parts]),
+        last_us=np.concatenate([part.last_us for part in parts]),
         file=np.repeat(np.arange(len(parts)), [len(part) for part in parts]),
         files=tuple(files),
     )
@@ -141,7 +144,7 @@ def read_features(path: Path, schema: FeatureSchema) -> FeatureRows:
 def _read(path: Path, schema: FeatureSchema) -> FeatureRows:
     if path.suffix in (".csv", ".parquet"):
         return read_features(path, schema)
-    return _join(list(labelled(path, schema)), schema, path.name)
+    return join(list(labelled(path, schema)), schema, path.name)
 
 
 def labelled(path: Path, schema: FeatureSchema) -> Iterator[FeatureRows]:
@@ -166,7 +169,8 @@ def attacks_in(path: Path) -> list[Attack]:
         return find_attacks(reader, known)
 
 
-def _join(pieces: list[FeatureRows], schema: FeatureSchema, source: str) -> FeatureRows:
+def join(pieces: list[FeatureRows], schema: FeatureSchema, source: str) -> FeatureRows:
+    """Pieces as one, in their order."""
     nothing = np.zeros(0, dtype=object)
     return FeatureRows(
         schema=schema,
@@ -176,4 +180,5 @@ def _join(pieces: list[FeatureRows], schema: FeatureSchema, source: str) -> Feat
         last_us=np.concatenate([np.zeros(0, np.int64), *(piece.last_us for piece in pieces)]),
         label=np.concatenate([nothing, *(piece.label for piece in pieces)]),
         source=source,
+        ip=np.concatenate([nothing, *(piece.endpoint if piece.ip is None else piece.ip for piece in pieces)]),
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import ipaddress
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from emtc_agent.columns import Columns, decode
+from emtc_agent.addresses import ip_text, mac_text
+from emtc_agent.columns import L3, Columns, decode
 from emtc_agent.feature_files import FeatureRows
 from emtc_agent.packets import Bool, Int64, PacketBatch, UInt64
 from emtc_contract.errors import FeatureFileError
@@ -26,20 +27,21 @@ class Label:
 
     Attributes:
         start_us, end_us: When its tool ran.
-        sides: Names (IPv4 or link addresses) of the attackers and of the victims, a side that is known each: a packet
-            of the attack carries a name of every side.
+        attackers, victims: Names (IPv4 or link addresses); empty where senders are forged, or a whole network is
+            meant. A packet of the attack carries a name of each side that is known.
         name: ``"family/type"``.
     """
 
     start_us: int
     end_us: int
-    sides: tuple[frozenset[str], ...]
+    attackers: frozenset[str]
+    victims: frozenset[str]
     name: str
 
     @property
     def endpoints(self) -> frozenset[str]:
         """All names."""
-        return frozenset().union(*self.sides)
+        return self.attackers | self.victims
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +50,15 @@ class Attack:
 
     Attributes:
         label: The label.
-        times_us: Name of an endpoint -> (K,) ascending times of the attack's packets that it sent or received.
+        times_us: Name of an endpoint -> (K,) ascending times of the attack's packets that it sent or received; where
+            the label tells no victims, of whoever the attackers met.
+        touched_us: The same of all packets of the attackers (of the victims, where no attacker is known) while the
+            tool ran: what these packets do to others is no attack, but not benign either.
     """
 
     label: Label
     times_us: dict[str, Int64]
+    touched_us: dict[str, Int64]
 
 
 def read_labels(path: Path) -> list[Label]:
@@ -77,7 +83,8 @@ def _parse(rows: csv.DictReader[str], path: Path) -> Iterator[Label]:
             yield Label(
                 start_us=int(row["start_us"]),
                 end_us=int(row["end_us"]),
-                sides=tuple(side for side in sides if side),
+                attackers=sides[0],
+                victims=sides[1],
                 name=f"{row['family']}/{row['type']}",
             )
         except ValueError as error:
@@ -91,34 +98,68 @@ def find_attacks(batches: Iterable[PacketBatch], labels: Sequence[Label]) -> lis
         batches: The capture.
         labels: What to look for.
     """
-    found: list[dict[str, list[Int64]]] = [{name: [] for name in label.endpoints} for label in labels]
+    found = [_Found(label) for label in labels]
     for batch in batches:
-        active = [number for number, label in enumerate(labels) if _overlaps(batch.ts_us, label)]
-        if not active:
-            continue
-        columns = decode(batch)
-        for number in active:
-            _note(columns, labels[number], found[number])
+        active = [one for one in found if one.overlaps(batch.ts_us)]
+        if active:
+            columns = decode(batch)
+            for one in active:
+                one.note(columns)
+    return [one.attack() for one in found]
+
+
+class _Found:
+    """Packets of one label, so far."""
+
+    def __init__(self, label: Label) -> None:
+        self._label = label
+        self._times: dict[str, list[Int64]] = {name: [] for name in label.endpoints}
+        self._touched: dict[str, list[Int64]] = {}
+
+    def overlaps(self, ts_us: Int64) -> bool:
+        """Whether packets of these times can belong to it."""
+        return bool(len(ts_us)) and ts_us.min() <= self._label.end_us and ts_us.max() >= self._label.start_us
+
+    def note(self, columns: Columns) -> None:
+        """Look for its packets."""
+        label = self._label
+        during = (columns.ts_us >= label.start_us) & (columns.ts_us <= label.end_us)
+        carried = {name: during & _carries(columns, name) for name in label.endpoints}
+        sides = [_any(carried, side, during) for side in (label.attackers, label.victims) if side]
+        of_attack = np.logical_and.reduce(sides) if sides else during
+        for name, packets in carried.items():
+            if (mine := packets & of_attack).any():
+                self._times[name].append(columns.ts_us[mine])
+        touched = sides[0] if sides else during
+        for name, times in _met(columns, touched):
+            self._touched.setdefault(name, []).append(times)
+            if not label.victims:
+                self._times.setdefault(name, []).append(times)
+
+    def attack(self) -> Attack:
+        """What was found."""
+        return Attack(self._label, _merged(self._times), _merged(self._touched))
+
+
+def _any(carried: dict[str, Bool], names: frozenset[str], during: Bool) -> Bool:
+    return np.logical_or.reduce([carried[name] for name in names]) & during
+
+
+def _merged(times: dict[str, list[Int64]]) -> dict[str, Int64]:
     nothing = [np.zeros(0, np.int64)]
-    return [
-        Attack(label, {name: np.sort(np.concatenate(parts + nothing)) for name, parts in times.items()})
-        for label, times in zip(labels, found, strict=True)
-    ]
+    return {name: np.unique(np.concatenate(parts + nothing)) for name, parts in times.items()}
 
 
-def _overlaps(ts_us: Int64, label: Label) -> bool:
-    return bool(len(ts_us)) and ts_us.min() <= label.end_us and ts_us.max() >= label.start_us
-
-
-def _note(columns: Columns, label: Label, times: dict[str, list[Int64]]) -> None:
-    during = (columns.ts_us >= label.start_us) & (columns.ts_us <= label.end_us)
-    carried = {name: during & _carries(columns, name) for name in label.endpoints}
-    of_attack = during
-    for side in label.sides:
-        of_attack = of_attack & np.logical_or.reduce([carried[name] for name in side])
-    for name, packets in carried.items():
-        if (mine := packets & of_attack).any():
-            times[name].append(columns.ts_us[mine])
+def _met(columns: Columns, packets: Bool) -> Iterator[tuple[str, Int64]]:
+    """Times of packets by the link addresses in them, sent or received, and by those that ARP tells of."""
+    times_us = columns.ts_us[packets]
+    for mac in (columns.src_mac[packets], columns.dst_mac[packets]):
+        for number in np.unique(mac[mac != 0]).tolist():
+            yield mac_text(number), times_us[mac == number]
+    is_arp = columns.l3[packets] == L3.ARP
+    for address in (columns.src_lo[packets], columns.dst_lo[packets]):
+        for number in np.unique(address[is_arp]).tolist():
+            yield ip_text(0, number) or "", times_us[is_arp & (address == number)]
 
 
 def _carries(columns: Columns, name: str) -> Bool:
@@ -135,13 +176,19 @@ def _number(name: str) -> UInt64:
     return np.uint64(value)  # type: ignore[return-value]
 
 
+def holding(rows: FeatureRows, times_us: Mapping[str, Int64]) -> Bool:
+    """(N,) rows whose endpoint has, between their first and last packet, one of the times under its name."""
+    held = np.zeros(len(rows), bool)
+    ip = rows.ip if rows.ip is not None else rows.endpoint
+    for name, times in times_us.items():
+        mine = (rows.endpoint == name) | (ip == name)
+        held |= mine & (np.searchsorted(times, rows.last_us, "right") > np.searchsorted(times, rows.first_us))
+    return held
+
+
 def attach(rows: FeatureRows, attacks: Sequence[Attack]) -> FeatureRows:
     """Rows with the label of the attack whose packets they hold, of their own endpoint."""
     label = rows.label.copy()
-    ip = rows.ip if rows.ip is not None else rows.endpoint
     for attack in attacks:
-        for name, times_us in attack.times_us.items():
-            mine = (rows.endpoint == name) | (ip == name)
-            held = np.searchsorted(times_us, rows.last_us, "right") > np.searchsorted(times_us, rows.first_us)
-            label[mine & held] = attack.label.name
+        label[holding(rows, attack.times_us)] = attack.label.name
     return rows.labelled(label)

@@ -14,6 +14,9 @@ from emtc_trainer.autoencoder import Autoencoder
 Progress = Callable[[int, float, float], None]
 """Called after each epoch with its number, training and validation loss."""
 
+Losses = tuple[float, float]
+"""Mean squared error of an epoch: of masked training rows, of whole validation rows."""
+
 
 @dataclass(frozen=True, slots=True)
 class OptimizeConfig:
@@ -36,7 +39,7 @@ class OptimizeConfig:
 
 def optimize(
     autoencoder: Autoencoder, learn: Tensor, check: Tensor, config: OptimizeConfig, progress: Progress
-) -> list[float]:
+) -> list[Losses]:
     """Train; leaves the best weights in ``autoencoder``.
 
     Args:
@@ -47,23 +50,24 @@ def optimize(
         progress: Told each epoch.
 
     Returns:
-        The validation loss of each epoch.
+        The losses of each epoch.
     """
     optimizer = torch.optim.Adam(autoencoder.parameters(), lr=config.learning_rate)
-    best, history = copy.deepcopy(autoencoder.state_dict()), [float("inf")]
-    since_best = 0
+    best = copy.deepcopy(autoencoder.state_dict())
+    least, since_best = float("inf"), 0
+    history: list[Losses] = []
     for epoch in range(1, config.epochs + 1):
         loss = _epoch(autoencoder, learn, optimizer, config)
         validation = mean_error(autoencoder, check).mean().item()
-        since_best = 0 if validation < min(history) else since_best + 1
+        since_best = 0 if validation < least else since_best + 1
         if not since_best:
-            best = copy.deepcopy(autoencoder.state_dict())
-        history.append(validation)
+            least, best = validation, copy.deepcopy(autoencoder.state_dict())
+        history.append((loss, validation))
         progress(epoch, loss, validation)
         if since_best >= config.patience:
             break
     autoencoder.load_state_dict(best)
-    return history[1:]
+    return history
 
 
 def mean_error(autoencoder: Autoencoder, rows: Tensor) -> Tensor:

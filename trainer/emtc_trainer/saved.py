@@ -17,6 +17,7 @@ from emtc_contract.schema import FeatureSchema
 from emtc_contract.schemas import get_schema
 from emtc_trainer.autoencoder import PRESETS
 from emtc_trainer.model import Detector
+from emtc_trainer.optimizing import Losses
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +30,11 @@ class TrainedModel:
         preset: Name of its size.
         quantile: Share of benign rows below the threshold.
         threshold: Score that separates.
+        open_level: Evidence that opens an incident (``emtc_agent.incidents``).
         calibration: (R, F) raw benign rows on which thresholds are derived, for each exported form anew.
         usual: P1, P50, P99 of each feature in benign training rows.
         provenance: Files, seed, versions.
+        losses: Of each epoch.
         metrics: Figures of the training.
     """
 
@@ -40,9 +43,11 @@ class TrainedModel:
     preset: str
     quantile: float
     threshold: float
+    open_level: float
     calibration: Float32
     usual: dict[str, UsualRange]
     provenance: Provenance
+    losses: tuple[Losses, ...]
     metrics: dict[str, float]
 
 
@@ -53,12 +58,15 @@ class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     preset: str
     quantile: float
     threshold: float
+    open_level: float
     usual: dict[str, UsualRange]
     provenance: Provenance
+    losses: tuple[Losses, ...]
     metrics: dict[str, float]
 
 
-_FORMAT = 1
+_FORMAT = 2
+"""Files of another format have other fields, and fail to decode."""
 
 
 def save_model(path: Path, model: TrainedModel) -> None:
@@ -70,8 +78,10 @@ def save_model(path: Path, model: TrainedModel) -> None:
         preset=model.preset,
         quantile=model.quantile,
         threshold=model.threshold,
+        open_level=model.open_level,
         usual=model.usual,
         provenance=model.provenance,
+        losses=model.losses,
         metrics=model.metrics,
     )
     content = {
@@ -115,8 +125,10 @@ def load_model(path: Path) -> TrainedModel:
         preset=header.preset,
         quantile=header.quantile,
         threshold=header.threshold,
+        open_level=header.open_level,
         calibration=np.asarray(calibration, np.float32),
         usual=header.usual,
         provenance=header.provenance,
+        losses=header.losses,
         metrics=header.metrics,
     )

@@ -15,14 +15,18 @@ from emtc_contract.bundle import Provenance, UsualRange
 from emtc_contract.schema import FeatureSchema
 from emtc_trainer.autoencoder import PRESETS
 from emtc_trainer.data import Dataset
-from emtc_trainer.model import CLIP, Detector
-from emtc_trainer.optimizing import OptimizeConfig, Progress, optimize
+from emtc_trainer.density import fit_density
+from emtc_trainer.model import Detector
+from emtc_trainer.operating import open_level
+from emtc_trainer.optimizing import Losses, OptimizeConfig, Progress, optimize
 from emtc_trainer.saved import TrainedModel
 
 _LEAST_SPREAD = {"linear": 0.02, "log": 0.1}
 _LEAST_ERROR = 0.05
+_VALIDATES = 0.1
+_RANGE_STEP = 0.1  # of a feature's range in training
 _TO_SIGMA = 1.349  # interquartile range of a normal distribution
-_QUANTILES = (0.999, 0.995, 0.99, 0.95)
+_QUANTILES = (0.99, 0.95)
 _LEAST_BEYOND = 10
 _MAX_CALIBRATION_ROWS = 20_000
 
@@ -48,7 +52,7 @@ def fit(
     """Train on benign rows, calibrate on others.
 
     Args:
-        train: Benign rows; the last file (or the last fifth of a single one) validates.
+        train: Benign rows; the last tenth of each file's stops the training.
         calibration: Benign rows of other files.
         config: How to train.
         progress: Called after each epoch with its number, training and validation loss.
@@ -59,9 +63,8 @@ def fit(
     validates = _validation(train)
     module = Detector(train.schema, PRESETS[config.preset])
     rows = torch.from_numpy(train.features)
-    _set_scaling(module, train.schema, rows[torch.from_numpy(~validates)])
+    _set_scaling(module, train.schema, rows)
     history = _train(module, rows, validates, config, progress)
-    _set_usual_error(module, rows)
     quantile = config.quantile or _supported_quantile(len(calibration), say)
     scores = score(module, calibration.features)
     rng = np.random.default_rng(config.seed)
@@ -72,14 +75,16 @@ def fit(
         preset=config.preset,
         quantile=quantile,
         threshold=float(np.quantile(scores, quantile, method="higher")),
+        open_level=open_level(calibration, scores),
         calibration=calibration.features[np.sort(kept)],
         usual=_usual(train),
         provenance=Provenance(
             files=(*train.files, *calibration.files), seed=config.seed, versions=_versions("torch", "numpy")
         ),
+        losses=tuple(history),
         metrics={
             "epochs": float(len(history)),
-            "validation_loss": min(history),
+            "validation_loss": min(validation for _, validation in history),
             "train_rows": float(len(train)),
             "calibration_rows": float(len(calibration)),
         },
@@ -94,12 +99,12 @@ def score(module: Detector, features: Float32) -> Float64:
 
 
 def _validation(train: Dataset) -> Bool:
-    """(N,) rows that validate: whole files, or the end of the only one."""
-    last = int(train.file.max())
-    if last > 0:
-        return train.file == last
+    """(N,) rows that stop the training: the last tenth of each file's."""
     validates = np.zeros(len(train), bool)
-    validates[np.argsort(train.first_us, kind="stable")[int(0.8 * len(train)) :]] = True
+    for number in np.unique(train.file):
+        mine = np.flatnonzero(train.file == number)
+        in_time = mine[np.argsort(train.first_us[mine], kind="stable")]
+        validates[in_time[int((1 - _VALIDATES) * len(mine)) :]] = True
     return validates
 
 
@@ -109,7 +114,10 @@ def _set_scaling(module: Detector, schema: FeatureSchema, rows: torch.Tensor) ->
     least = np.array([_LEAST_SPREAD[feature.scale] for feature in schema.features])
     spread = np.maximum(np.maximum((high - low) / _TO_SIGMA, values.std(axis=0)), least)
     order = _by_correlation(values)
-    for name, value in (("center", center), ("spread", spread)):
+    smallest, largest = values.min(axis=0), values.max(axis=0)
+    width = np.maximum(_RANGE_STEP * (largest - smallest), least)
+    settings = {"center": center, "spread": spread, "low": smallest, "high": largest, "width": width}
+    for name, value in settings.items():
         getattr(module, name).copy_(torch.from_numpy(value))
     module.arrange.copy_(torch.eye(len(order))[:, torch.from_numpy(order)])
 
@@ -131,21 +139,19 @@ def _by_correlation(values: Float64) -> Int64:
 
 def _train(
     module: Detector, rows: torch.Tensor, validates: Bool, config: FitConfig, progress: Progress
-) -> list[float]:
-    """Train with early stopping; returns the validation losses."""
-    scaled = torch.clamp(module.scale(rows), -CLIP, CLIP) @ module.arrange
-    learn, check = scaled[torch.from_numpy(~validates)], scaled[torch.from_numpy(validates)]
+) -> list[Losses]:
+    """Train with early stopping, then fit what depends on the trained network; returns the losses."""
+    shown = module.encode(module.transform(rows))
+    learn, check = shown[torch.from_numpy(~validates)], shown[torch.from_numpy(validates)]
     history = optimize(module.autoencoder, learn, check, config, progress)
     module.eval()
-    return history
-
-
-def _set_usual_error(module: Detector, rows: torch.Tensor) -> None:
     with torch.no_grad():
-        clipped = torch.clamp(module.scale(rows), -CLIP, CLIP)
-        rebuilt, _ = module.autoencoder(clipped @ module.arrange)
-        usual = torch.mean((clipped - rebuilt @ module.arrange.T) ** 2, dim=0)
+        pieces = [module.autoencoder(piece) for piece in shown.split(4096)]  # type: ignore[no-untyped-call]
+    rebuilt, latent = (torch.cat(parts) for parts in zip(*pieces, strict=True))
+    usual = torch.mean((shown - rebuilt) ** 2, dim=0) @ module.arrange.T
     module.usual_error.copy_(torch.clamp(usual, min=_LEAST_ERROR))
+    fit_density(module.density, latent.numpy().astype(np.float64), config.seed)
+    return history
 
 
 def _supported_quantile(rows: int, say: Callable[[str], None]) -> float:

@@ -112,7 +112,7 @@ def build_pipeline(bundle: Bundle, choice: RuntimeChoice, edge: EdgeConfig, boot
     """The pipeline for a bundle, and what to tell about it."""
     runtime = open_runtime(bundle, choice.name, choice.precision, choice.threads)
     artifact = runtime.artifact
-    scorer = Scorer(bundle, runtime)
+    scorer = Scorer(runtime)
     manifest = bundle.manifest
     model = Model(name=manifest.name, version=manifest.version, sha8=artifact.sha256[:8], runtime=runtime.name)
     tracker = IncidentTracker(bundle, model, artifact.threshold, boot)

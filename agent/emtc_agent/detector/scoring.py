@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emtc_agent.detector.bundle import Bundle
+from emtc_agent.detector.calibration import p_values
 from emtc_agent.detector.runtimes import Runtime
 from emtc_agent.packets import Bool, Float32, Float64, Int64
 from emtc_agent.windows.arrays import is_first, lengths, ranks
@@ -23,7 +23,7 @@ class Scored:
     Attributes:
         index: (S,) which windows, ascending.
         score: (S,) anomaly score.
-        p_value: (S,) share of benign windows that score at least as high.
+        p_value: (S,) share of benign windows that score at least as high; see ``calibration.table``.
         exceeds: (S,) whether the score exceeds the threshold.
         errors: (S, F) the part of each feature in the score.
     """
@@ -39,8 +39,7 @@ class Scorer:
     """Scores windows with a bundle's model.
 
     Args:
-        bundle: Where the calibration comes from.
-        runtime: Runs the model.
+        runtime: Runs the model, which brings its calibration.
         max_per_second: Most windows scored per endpoint and second of capture time; a flood emits many more,
             and they say the same.
 
@@ -48,14 +47,13 @@ class Scorer:
         skipped: Windows not scored for that reason.
     """
 
-    def __init__(self, bundle: Bundle, runtime: Runtime, max_per_second: int = MAX_PER_SECOND) -> None:
+    def __init__(self, runtime: Runtime, max_per_second: int = MAX_PER_SECOND) -> None:
         self.skipped = 0
         self._runtime = runtime
         self._limit = max_per_second
         artifact = runtime.artifact
         self._threshold = artifact.threshold
-        self._scores = np.array(artifact.calibration_scores)
-        self._log_p = np.log(np.maximum(artifact.calibration_p, 1e-12))
+        self._table = artifact.calibration_scores, artifact.calibration_p
         self.restart()
 
     def restart(self) -> None:
@@ -68,7 +66,7 @@ class Scorer:
         index = np.flatnonzero(self._within_limit(windows))
         self.skipped += len(windows) - len(index)
         scores = self._runtime.run(windows.features[index].astype(np.float32))
-        p_value = np.exp(np.interp(scores.score, self._scores, self._log_p))
+        p_value = p_values(scores.score.astype(np.float64), self._table)
         return Scored(index, scores.score, p_value, scores.score > self._threshold, scores.errors)
 
     def _within_limit(self, windows: Windows) -> Bool:

@@ -1,43 +1,48 @@
-"""Evidence of one endpoint, counted in seconds.
+"""Evidence of one endpoint: how strongly its windows of late speak against being benign.
 
-A flood closes thousands of windows a second and so gets thousands of lucky tries; a second of traffic counts
-once, however many of its windows exceed, and twice at most when several do (docs/decisions/004-evidence.md).
+A window weighs -ln p less a drift, so that benign windows draw the sum down and odd ones drive it up, one very odd
+window as far as several that are a little odd. It is counted in seconds: a flood closes thousands of windows a second
+and so gets thousands of lucky tries (docs/decisions/004-evidence.md).
 """
 
 from __future__ import annotations
-
-from collections import deque
 
 SECOND_US = 1_000_000
 
 
 class Evidence:
-    """Points of the last ``span_s`` seconds of one endpoint.
+    """The sum so far.
 
     Args:
-        span_s: How long a point counts.
-        many: So many exceeding windows within one second give it a second point.
+        half_life_s: After so long without windows half of it is left.
+
+    Attributes:
+        level: The sum; never below 0.
     """
 
-    def __init__(self, span_s: float, many: int) -> None:
-        self._span_us = int(span_s * SECOND_US)
-        self._many = many
-        self._seconds: deque[list[int]] = deque()  # [second, exceeding windows]
+    def __init__(self, half_life_s: float) -> None:
+        self.level = 0.0
+        self._half_life_us = half_life_s * SECOND_US
+        self._second = -1
+        self._since_us = 0
+        self._before = 0.0  # the sum when this second began
+        self._best = self._next = 0.0
 
-    def add(self, ts_us: int) -> None:
-        """Note an exceeding window that ended at ``ts_us``."""
+    def add(self, ts_us: int, weight: float) -> float:
+        """Take in a window that ended at ``ts_us``: of a second its weightiest counts, and half of the next.
+
+        Returns:
+            The level.
+        """
         second = ts_us // SECOND_US
-        for entry in reversed(self._seconds):
-            if entry[0] == second:
-                entry[1] += 1
-                return
-            if entry[0] < second:
-                break
-        self._seconds.append([second, 1])
-
-    def points(self, now_us: int) -> int:
-        """Points at ``now_us``; older ones are dropped."""
-        oldest = (now_us - self._span_us) // SECOND_US
-        while self._seconds and self._seconds[0][0] < oldest:
-            self._seconds.popleft()
-        return sum(2 if windows >= self._many else 1 for _, windows in self._seconds)
+        if second > self._second:
+            gone_us = ts_us - self._since_us if self._second >= 0 else 0
+            self._before = self.level * 0.5 ** (gone_us / self._half_life_us)
+            self._best, self._next = weight, 0.0
+            self._second, self._since_us = second, ts_us
+        elif weight > self._best:
+            self._best, self._next = weight, max(self._best, 0.0)
+        else:
+            self._next = max(self._next, weight)
+        self.level = max(self._before + self._best + self._next / 2, 0.0)
+        return self.level

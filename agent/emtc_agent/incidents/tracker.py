@@ -11,6 +11,7 @@ from typing import Literal
 
 from emtc_agent.addresses import endpoint_text, ip_text, mac_text, time_text
 from emtc_agent.detector import Bundle, Scored, explain
+from emtc_agent.detector.calibration import weights
 from emtc_agent.incidents.evidence import SECOND_US, Evidence
 from emtc_agent.incidents.family import elect, vote
 from emtc_agent.incidents.incident import Incident, Sighting
@@ -20,6 +21,7 @@ from emtc_agent.windows.windows import EndpointKind, Windows
 from emtc_contract.messages import ALERT_SCHEMA, Alert, Endpoint, Model
 
 Key = tuple[int, int, int]
+_FADED = 5  # half-lives after which a draft's evidence is next to nothing
 _SEVERITY_RATIOS = (1.5, 3.0, 10.0)  # score / threshold above which severity rises from 2 to 5
 
 
@@ -28,16 +30,18 @@ class IncidentConfig:
     """When incidents open, repeat and close.
 
     Attributes:
-        open_points: Evidence points that open an incident (see ``Evidence``).
-        span_s: How long a point counts.
-        many: Exceeding windows within a second that give it a second point.
+        open_level: Evidence that opens an incident (see ``Evidence``); None takes the bundle's.
+        drift: What -ln p of a window must exceed to be evidence: 3 is a p-value of 5 %.
+        cap: Most that -ln p of a window counts.
+        half_life_s: After so long without windows half of the evidence is left.
         update_every_s: Least time between two updates of one incident.
         close_after_s: Time without evidence after which an incident ends.
     """
 
-    open_points: int = 3
-    span_s: float = 30.0
-    many: int = 4
+    open_level: float | None = None
+    drift: float = 3.0
+    cap: float = 12.0
+    half_life_s: float = 60.0
     update_every_s: float = 60.0
     close_after_s: float = 30.0
 
@@ -57,7 +61,7 @@ class IncidentTracker:
     Args:
         bundle: Thresholds, usual ranges and schema for the reasons.
         model: What scored, as alerts tell it.
-        threshold: Score above which a window is evidence.
+        threshold: Score that alerts tell as the usual limit; severity is by the ratio to it.
         boot: Id of this run, as alerts tell it.
         config: The rules.
         rng: Source of the random part of incident ids.
@@ -81,6 +85,8 @@ class IncidentTracker:
         self._threshold = threshold
         self._boot = boot
         self._config = config or IncidentConfig()
+        level = self._config.open_level
+        self._open_level = bundle.manifest.open_level if level is None else level
         self._rng = rng or random.SystemRandom()
         self._suspects: dict[Key, _Suspect] = {}
         self._ticked_us = 0
@@ -93,10 +99,18 @@ class IncidentTracker:
     def observe(self, windows: Windows, scored: Scored) -> list[Alert]:
         """Take in scored windows, in the order in which they closed; returns the alerts they cause."""
         alerts: list[Alert] = []
-        for row in scored.exceeds.nonzero()[0].tolist():
+        weight = weights(scored.p_value, self._config.drift, self._config.cap)
+        odd = weight > 0
+        for row in range(len(weight)) if self._suspects else odd.nonzero()[0].tolist():
             at = int(scored.index[row])
-            alerts += self.tick(int(windows.last_us[at]))
-            alerts += self._evidence(windows, scored, at, row)
+            key = int(windows.kind[at]), int(windows.id_hi[at]), int(windows.id_lo[at])
+            if odd[row]:
+                alerts += self.tick(int(windows.last_us[at]))
+                alerts += self._evidence(
+                    windows, scored, at, row, self._suspect(key, windows, at), float(weight[row])
+                )
+            elif key in self._suspects:
+                self._calm(key, int(windows.last_us[at]), float(weight[row]))
         return alerts
 
     def tick(self, now_us: int) -> list[Alert]:
@@ -105,12 +119,15 @@ class IncidentTracker:
             return []
         self._ticked_us = now_us
         quiet_us = int(self._config.close_after_s * SECOND_US)
+        faded_us = int(_FADED * self._config.half_life_s * SECOND_US)
         alerts = []
         for key, suspect in list(self._suspects.items()):
-            if now_us - suspect.incident.last_us > quiet_us:
+            silent_us = now_us - suspect.incident.last_us
+            if suspect.is_open and silent_us > quiet_us:
                 del self._suspects[key]
-                if suspect.is_open:
-                    alerts.append(self._alert(suspect.incident, "end", suspect.incident.last_us + quiet_us))
+                alerts.append(self._alert(suspect.incident, "end", suspect.incident.last_us + quiet_us))
+            elif not suspect.is_open and silent_us > faded_us:
+                del self._suspects[key]
         return alerts
 
     def finish(self) -> list[Alert]:
@@ -123,11 +140,12 @@ class IncidentTracker:
         self._suspects.clear()
         return alerts
 
-    def _evidence(self, windows: Windows, scored: Scored, at: int, row: int) -> list[Alert]:
+    def _evidence(
+        self, windows: Windows, scored: Scored, at: int, row: int, suspect: _Suspect, weight: float
+    ) -> list[Alert]:
         ts_us = int(windows.last_us[at])
-        suspect = self._suspect(windows, at)
         incident = suspect.incident
-        suspect.evidence.add(ts_us)
+        level = suspect.evidence.add(ts_us, weight)
         sighting = Sighting(
             ts_us=ts_us,
             first_us=int(windows.first_us[at]),
@@ -140,7 +158,7 @@ class IncidentTracker:
         if incident.note(sighting):
             incident.reasons = explain(windows.features[at], scored.errors[row], self._bundle)
         if not suspect.is_open:
-            if suspect.evidence.points(ts_us) < self._config.open_points:
+            if level < self._open_level:
                 return []
             suspect.is_open = True
             self.opened += 1
@@ -149,8 +167,13 @@ class IncidentTracker:
             return [self._alert(incident, "update", ts_us)]
         return []
 
-    def _suspect(self, windows: Windows, at: int) -> _Suspect:
-        key = (int(windows.kind[at]), int(windows.id_hi[at]), int(windows.id_lo[at]))
+    def _calm(self, key: Key, ts_us: int, weight: float) -> None:
+        """A benign window of a suspect draws its evidence down; a draft without evidence is forgotten."""
+        suspect = self._suspects[key]
+        if not suspect.evidence.add(ts_us, weight) and not suspect.is_open:
+            del self._suspects[key]
+
+    def _suspect(self, key: Key, windows: Windows, at: int) -> _Suspect:
         suspect = self._suspects.get(key)
         if suspect is None:
             first_us = int(windows.first_us[at])
@@ -161,7 +184,7 @@ class IncidentTracker:
                 last_us=first_us,
                 told_us=first_us,
             )
-            suspect = _Suspect(Evidence(self._config.span_s, self._config.many), incident)
+            suspect = _Suspect(Evidence(self._config.half_life_s), incident)
             self._suspects[key] = suspect
         return suspect
 

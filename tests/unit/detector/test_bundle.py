@@ -38,7 +38,9 @@ def test_a_model_of_another_length_is_refused(bundle_file, tmp_path):
 @pytest.mark.parametrize(
     ("change", "error", "said"),
     [
-        (lambda m: m.update(format=2), BundleError, "format 2"),
+        (lambda m: m.update(format=1), BundleError, "format 1"),
+        (lambda m: m.update(open_level=0), BundleError, "open_level"),
+        (lambda m: m.pop("open_level"), BundleError, "open_level"),
         (lambda m: m.update(schema_name="edge-v9"), SchemaError, "edge-v9"),
         (lambda m: m.update(schema_digest="sha256:0"), SchemaError, "expected edge-v1"),
         (lambda m: m.pop("usual"), BundleError, "usual"),

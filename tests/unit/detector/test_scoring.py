@@ -1,9 +1,15 @@
 """Scores become p-values and verdicts; a flood is sampled; reasons name what stands out."""
 
+import itertools
+
 import msgspec
 import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from emtc_agent.detector import Scorer, explain, open_runtime
+from emtc_agent.detector.calibration import p_values, table
 from emtc_agent.windows.windows import empty_windows
 from rows import benign_rows
 
@@ -22,7 +28,7 @@ def windows_of(features, *, slot=0, last_us=None):
 
 
 def scorer_of(bundle, **options):
-    return Scorer(bundle, open_runtime(bundle), **options)
+    return Scorer(open_runtime(bundle), **options)
 
 
 def test_p_values_fall_as_scores_rise_and_match_the_share_of_benign_rows(bundle, model):
@@ -32,7 +38,7 @@ def test_p_values_fall_as_scores_rise_and_match_the_share_of_benign_rows(bundle,
     assert (np.diff(scored.p_value[order]) <= 1e-12).all()
     for level in (0.5, 0.1, 0.05):
         assert abs((scored.p_value <= level).mean() - level) < 0.02
-    assert scored.p_value.min() >= 1 / (len(windows) + 1) - 1e-12
+    assert scored.p_value.min() >= 1e-9
 
 
 def test_few_benign_rows_exceed_and_strange_ones_do(bundle):
@@ -75,3 +81,26 @@ def test_reasons_put_what_lies_outside_the_usual_first(bundle):
     assert second.feature == "udp_share"
     assert first.share < second.share <= 1
     assert msgspec.json.encode(first)
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=2, max_size=2000, unique=True))
+def test_a_table_of_p_values_is_one(scores):
+    values, shares = table(np.array(scores))
+    assert len(values) == len(shares) >= 2
+    assert all(a < b for a, b in itertools.pairwise(values))
+    assert all(1 >= a >= b > 0 for a, b in itertools.pairwise(shares))
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=2, max_size=250, unique=True))
+def test_few_scores_are_counted(scores):
+    values, shares = table(np.array(scores))
+    for value, p in zip(values, shares, strict=True):
+        assert p == pytest.approx((1 + sum(score >= value for score in scores)) / (len(scores) + 1))
+
+
+def test_the_tail_goes_on_as_a_power():
+    """Scores of a power law get the p-values of that law, to a factor of three where one in 10,000 is."""
+    scores = np.random.default_rng(1).pareto(2.0, 3000)
+    far = np.array([5.0, 10.0, 30.0, 100.0])
+    expected = (1 + far) ** -2.0
+    assert np.abs(np.log(p_values(far, table(scores)) / expected)).max() < np.log(3)

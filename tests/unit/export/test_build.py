@@ -6,14 +6,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from emtc_agent.detector import RUNTIMES, load_bundle, open_runtime, read_member
 from emtc_contract.bundle import CHECK_ROWS
 from emtc_contract.errors import BundleError
 from emtc_contract.schemas import get_schema
-from emtc_export import calibration, check_rows, gates, tflite_model
+from emtc_export import check_rows, gates, tflite_model
 from emtc_export.build import Label, build, rows_to_check
 from emtc_export.check_rows import CheckRows
 from emtc_export.rewrite import exportable
@@ -92,7 +90,7 @@ def shuffled(score):
         ("fp32", lambda s: np.where(np.arange(len(s)) == 32, s * 2, s), "score drift"),
         ("fp32", lambda s: s if len(s) != 33 else s * 1.01, "batches"),
         ("int8", lambda s: s * np.float32(3), "verdicts that differ"),
-        ("int8", lambda s: np.minimum(s, 1.0), "impossible rows"),
+        ("int8", lambda s: np.minimum(s, 30.0), "impossible rows"),
         ("int8", lambda s: np.sort(s), "rank correlation"),
         ("int8", shuffled, "AUC drop"),
     ],
@@ -180,18 +178,6 @@ def test_a_converter_that_fails_is_one_clear_error(model, monkeypatch):
 def test_an_unwritable_target_is_an_error(model, tmp_path):
     with pytest.raises(BundleError, match="No such file"):
         build(model, tmp_path / "missing" / "b.bundle", LABEL, lambda _: None, tflite=False)
-
-
-@given(st.lists(st.floats(0, 1e6, width=32), min_size=2, max_size=2000))
-def test_the_calibration_table_tells_shares(scores):
-    values, p_values = calibration.table(np.array(scores))
-    assert list(values) == sorted(set(values))
-    assert list(p_values) == sorted(p_values, reverse=True)
-    assert values[-1] == max(scores)
-    assert min(p_values) > 0
-    assert max(p_values) <= 1
-    for value, p in zip(values, p_values, strict=True):
-        assert p == pytest.approx((1 + sum(score >= value for score in scores)) / (len(scores) + 1))
 
 
 def test_a_bundle_is_loadable_by_the_agent(bundle_file):

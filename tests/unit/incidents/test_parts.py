@@ -6,7 +6,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emtc_agent.incidents.evidence import Evidence
+from emtc_agent.incidents.evidence import SECOND_US, Evidence
 from emtc_agent.incidents.family import elect, vote
 from emtc_agent.incidents.incident import Incident, Sighting
 from emtc_agent.incidents.ulid import ulid
@@ -51,12 +51,24 @@ def test_the_confidence_is_the_share_of_votes():
     assert elect(Counter()).name == "unknown"
 
 
-@given(st.lists(st.integers(0, 60_000_000), max_size=80), st.integers(0, 90_000_000))
-def test_points_are_bounded_by_the_span(moments, now):
-    evidence = Evidence(span_s=10, many=3)
-    for moment in sorted(moments):
-        evidence.add(moment)
-    assert 0 <= evidence.points(max(now, max(moments, default=0))) <= 2 * 12
+SIGHTINGS = st.lists(st.tuples(st.integers(0, 60_000_000), st.floats(-3, 9)), max_size=80)
+
+
+@given(SIGHTINGS)
+def test_evidence_is_bounded_by_what_seconds_can_add(sightings):
+    evidence = Evidence(half_life_s=10)
+    for number, (moment, weight) in enumerate(sorted(sightings), start=1):
+        seconds = len({at // SECOND_US for at, _ in sorted(sightings)[:number]})
+        assert 0 <= evidence.add(moment, weight) <= 1.5 * 9 * seconds
+
+
+@given(SIGHTINGS, st.integers(0, 79), st.floats(0, 3))
+def test_more_oddness_is_never_less_evidence(sightings, at, more):
+    plain, odder = Evidence(half_life_s=10), Evidence(half_life_s=10)
+    for number, (moment, weight) in enumerate(sorted(sightings)):
+        plain.add(moment, weight)
+        odder.add(moment, weight + more * (number == at))
+    assert odder.level >= plain.level - 1e-9
 
 
 def test_counters_of_a_long_incident_stay_small_and_keep_the_frequent():

@@ -1,8 +1,10 @@
-"""Incidents open on evidence over seconds, go on, and close; one lucky window opens nothing."""
+"""Incidents open on evidence, go on, and close; one odd window opens nothing, benign ones speak against it."""
 
 import itertools
 import random
+from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -17,13 +19,14 @@ SECOND = 1_000_000
 
 
 class Site:
-    """A tracker fed with windows that exceed or not, at times in seconds."""
+    """A tracker fed with odd windows (each adds 3.9 to the evidence) or benign ones, at times in seconds."""
 
     def __init__(self, bundle, **rules):
         self.bundle = bundle
-        self.tracker = IncidentTracker(bundle, MODEL, 3.0, "b1", IncidentConfig(**rules), random.Random(1))
+        config = IncidentConfig(**{"open_level": 10, **rules})
+        self.tracker = IncidentTracker(bundle, MODEL, 3.0, "b1", config, random.Random(1))
 
-    def see(self, seconds, *, exceeds=True, device=1, score=9.0):
+    def see(self, seconds, *, odd=True, device=1, score=9.0):
         seconds = np.atleast_1d(np.asarray(seconds, float))
         size = len(seconds)
         columns = len(self.bundle.schema.columns)
@@ -41,8 +44,8 @@ class Site:
         scored = Scored(
             np.arange(size),
             np.full(size, score, np.float32),
-            np.full(size, 0.001),
-            np.full(size, exceeds),
+            np.full(size, 0.001 if odd else 0.5),
+            np.full(size, odd),
             errors,
         )
         return self.tracker.observe(windows, scored)
@@ -70,15 +73,37 @@ def test_evidence_in_three_seconds_opens_and_silence_closes(bundle):
     assert site.tracker.open == 0
 
 
-def test_many_windows_in_one_second_count_twice_not_many_times(bundle):
-    site = Site(bundle, open_points=3, many=4)
+def test_many_windows_in_one_second_count_one_and_a_half_times(bundle):
+    site = Site(bundle, open_level=9)
     assert site.see(np.linspace(10, 10.9, 500)) == []
     assert states(site.see([11.0])) == ["new"]
 
 
-def test_points_are_forgotten(bundle):
-    site = Site(bundle, span_s=5, close_after_s=100)
+def test_evidence_fades(bundle):
+    site = Site(bundle, half_life_s=5, close_after_s=100)
     assert site.see([10, 20, 30, 40, 50, 60]) == []
+
+
+def test_benign_windows_speak_against_an_incident(bundle):
+    site = Site(bundle)
+    for second in range(10, 70, 4):
+        assert site.see([second]) == []
+        assert site.see([second + 1, second + 2], odd=False) == []
+
+
+def test_a_draft_without_evidence_is_forgotten(bundle):
+    site = Site(bundle)
+    site.see([10])
+    site.see([11, 12, 13], odd=False)
+    (alert,) = site.see([14, 15, 16])
+    assert alert.windows == 3
+    assert alert.first_seen == "1970-01-01T00:00:13.900Z"
+
+
+def test_the_bundle_says_how_much_evidence_opens(bundle):
+    manifest = msgspec.structs.replace(bundle.manifest, open_level=3.0)
+    site = Site(replace(bundle, manifest=manifest), open_level=None)
+    assert states(site.see([10])) == ["new"]
 
 
 def test_updates_are_limited_in_rate(bundle):
@@ -98,8 +123,8 @@ def test_endpoints_are_kept_apart(bundle):
     assert opened[0].id != opened[1].id
 
 
-def test_windows_below_the_threshold_are_no_evidence(bundle):
-    assert Site(bundle).see(np.arange(100), exceeds=False) == []
+def test_benign_windows_are_no_evidence(bundle):
+    assert Site(bundle).see(np.arange(100), odd=False) == []
 
 
 def test_the_end_of_the_stream_closes_what_is_open(bundle):
@@ -129,9 +154,9 @@ def test_severity_follows_the_score(bundle, score, severity):
 def test_each_incident_opens_once_and_ends_once_in_order(bundle, sightings):
     site = Site(bundle)
     alerts = []
-    for second, device, exceeds in sorted(sightings):
+    for second, device, odd in sorted(sightings):
         alerts += site.tracker.tick(second * SECOND)
-        alerts += site.see([second], device=device, exceeds=exceeds)
+        alerts += site.see([second], device=device, odd=odd)
     alerts += site.tracker.finish()
     by_id = {}
     for alert in alerts:

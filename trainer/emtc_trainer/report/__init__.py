@@ -1,0 +1,1 @@
+"""The report: one self-contained page with tables and plots, and the model card."""
