@@ -19,7 +19,8 @@ def explain(features: Float64, errors: Float32, bundle: Bundle, top: int = TOP) 
         features: (F,) raw features.
         errors: (F,) the part of each feature in the score.
         bundle: Usual ranges.
-        top: Most reasons given. Features outside their usual range are told before others.
+        top: Most reasons given. A usual value that does not go with the others weighs, too, but says little to
+            people: it is told only if no feature lies outside its usual range.
     """
     total = float(errors.sum()) or 1.0
     reasons = []
@@ -36,6 +37,6 @@ def explain(features: Float64, errors: Float32, bundle: Bundle, top: int = TOP) 
                 share=round(share, 4),
             )
         )
-    outside = [reason for reason in reasons if not reason.usual_low <= reason.value <= reason.usual_high]
-    inside = [reason for reason in reasons if reason not in outside]
-    return tuple(reason for reason in (outside + inside)[:top] if reason.share >= _LEAST_SHARE)
+    weighty = [reason for reason in reasons if reason.share >= _LEAST_SHARE]
+    outside = [reason for reason in weighty if not reason.usual_low <= reason.value <= reason.usual_high]
+    return tuple(outside or weighty)[:top]

@@ -28,6 +28,11 @@ class Evidence:
         self._before = 0.0  # the sum when this second began
         self._best = self._next = 0.0
 
+    def left(self, ts_us: int) -> float:
+        """What is left of the level at ``ts_us`` without another window."""
+        gone_us = max(ts_us - self._since_us, 0) if self._second >= 0 else 0
+        return float(self.level * 0.5 ** (gone_us / self._half_life_us))
+
     def add(self, ts_us: int, weight: float) -> float:
         """Take in a window that ended at ``ts_us``: of a second its weightiest counts, and half of the next.
 
@@ -36,8 +41,7 @@ class Evidence:
         """
         second = ts_us // SECOND_US
         if second > self._second:
-            gone_us = ts_us - self._since_us if self._second >= 0 else 0
-            self._before = self.level * 0.5 ** (gone_us / self._half_life_us)
+            self._before = self.left(ts_us)
             self._best, self._next = weight, 0.0
             self._second, self._since_us = second, ts_us
         elif weight > self._best:

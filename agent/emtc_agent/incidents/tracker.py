@@ -21,6 +21,7 @@ from emtc_agent.windows.windows import EndpointKind, Windows
 from emtc_contract.messages import ALERT_SCHEMA, Alert, Endpoint, Model
 
 Key = tuple[int, int, int]
+_FAINT = 1.0  # evidence so low no longer dates an incident back
 _FADED = 5  # half-lives after which a draft's evidence is next to nothing
 _SEVERITY_RATIOS = (1.5, 3.0, 10.0)  # score / threshold above which severity rises from 2 to 5
 
@@ -144,6 +145,8 @@ class IncidentTracker:
         self, windows: Windows, scored: Scored, at: int, row: int, suspect: _Suspect, weight: float
     ) -> list[Alert]:
         ts_us = int(windows.last_us[at])
+        if not suspect.is_open and suspect.evidence.left(ts_us) < _FAINT:
+            suspect.incident = self._draft(windows, at)
         incident = suspect.incident
         level = suspect.evidence.add(ts_us, weight)
         sighting = Sighting(
@@ -176,17 +179,20 @@ class IncidentTracker:
     def _suspect(self, key: Key, windows: Windows, at: int) -> _Suspect:
         suspect = self._suspects.get(key)
         if suspect is None:
-            first_us = int(windows.first_us[at])
-            incident = Incident(
-                id=ulid(first_us, self._rng),
-                endpoint=describe_endpoint(windows, at),
-                first_us=first_us,
-                last_us=first_us,
-                told_us=first_us,
-            )
-            suspect = _Suspect(Evidence(self._config.half_life_s), incident)
+            suspect = _Suspect(Evidence(self._config.half_life_s), self._draft(windows, at))
             self._suspects[key] = suspect
         return suspect
+
+    def _draft(self, windows: Windows, at: int) -> Incident:
+        """An incident that may come of a window."""
+        first_us = int(windows.first_us[at])
+        return Incident(
+            id=ulid(first_us, self._rng),
+            endpoint=describe_endpoint(windows, at),
+            first_us=first_us,
+            last_us=first_us,
+            told_us=first_us,
+        )
 
     def _alert(self, incident: Incident, state: Literal["new", "update", "end"], now_us: int) -> Alert:
         incident.told_us = now_us

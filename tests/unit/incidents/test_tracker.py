@@ -100,6 +100,14 @@ def test_a_draft_without_evidence_is_forgotten(bundle):
     assert alert.first_seen == "1970-01-01T00:00:13.900Z"
 
 
+def test_faint_evidence_does_not_date_an_incident_back(bundle):
+    site = Site(bundle)
+    site.see([10])
+    (alert,) = site.see([200, 201, 202])
+    assert alert.windows == 3
+    assert alert.first_seen == "1970-01-01T00:03:19.900Z"
+
+
 def test_the_bundle_says_how_much_evidence_opens(bundle):
     manifest = msgspec.structs.replace(bundle.manifest, open_level=3.0)
     site = Site(replace(bundle, manifest=manifest), open_level=None)
