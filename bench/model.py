@@ -5,29 +5,25 @@ The networks are fitted for one pass on the shipped capture: size and speed do n
 
 from __future__ import annotations
 
-import importlib
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 
+from bench.model_child import BATCHES, ROWS
 from emtc_agent.detector import RUNTIMES
-from emtc_contract.bundle import Artifact
 from emtc_contract.edge_v1 import EDGE_V1
-from emtc_trainer.data import Dataset
+
+if TYPE_CHECKING:  # a child must not hold more than an agent does
+    from emtc_trainer.data import Dataset
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "lab" / "recordings" / "demo"
-BATCHES = (1, 32, 256)
-ROWS = 2_560
 PAPER = "the paper's 9.55 MB on disk (with the optimiser's state), 0.515 ms a row in batches, 80.9 ms for one row"
 _COLUMNS = len(EDGE_V1.features)
 
@@ -90,44 +86,8 @@ def _benign() -> Dataset:
 
 
 def _in_a_child(path: Path, form: str, runtime: str, seconds: float) -> dict[str, float]:
-    command = [sys.executable, "-m", "bench.model", str(path), form, runtime, str(seconds)]
+    command = [sys.executable, "-m", "bench.model_child", str(path), form, runtime, str(seconds)]
     return json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
-
-
-def measure(path: Path, form: str, runtime: str, seconds: float) -> dict[str, float]:
-    """Figures of one file in one runtime, in this process, which has the whole agent in memory."""
-    importlib.import_module("emtc_agent.commands.replay")
-    kind = next(kind for kind in RUNTIMES if kind.name == runtime)
-    rows = np.load(path.with_name("rows.npy"), mmap_mode="r")
-    content = path.read_bytes()
-    artifact = Artifact(path.name, form, "", "", len(content), 0.0, (), ())
-    begin = time.perf_counter()
-    loaded = kind.load(content, artifact, _COLUMNS)
-    figures = {"load_ms": (time.perf_counter() - begin) * 1e3}
-    for batch in BATCHES:
-        some = np.array(rows[:batch])
-        figures[str(batch)] = _usual_s(partial(loaded.run, some), seconds) * 1e6
-    figures["rss_mb"] = _rss_mb()
-    rows = np.array(rows)
-    figures["rows_per_s"] = ROWS / _usual_s(partial(loaded.run, rows), seconds)
-    return figures
-
-
-def _usual_s(call: Callable[[], object], seconds: float) -> float:
-    """Duration of a call that nothing disturbed: the lower decile of at least 20."""
-    durations: list[float] = []
-    end = time.perf_counter() + seconds
-    call()
-    while len(durations) < 20 or time.perf_counter() < end:
-        begin = time.perf_counter()
-        call()
-        durations.append(time.perf_counter() - begin)
-    return statistics.quantiles(durations, n=10)[0]
-
-
-def _rss_mb() -> float:
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
-    return int(line.split()[1]) / 1e3
 
 
 def _replay_rss_mb(runtime: str) -> float:
@@ -137,7 +97,3 @@ def _replay_rss_mb(runtime: str) -> float:
     code += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3)"
     replay = [agent, "replay", str(DEMO / "capture.pcap.gz"), "--json", "--runtime", runtime]
     return float(subprocess.run([sys.executable, "-c", code, *replay], capture_output=True, check=True).stdout)
-
-
-if __name__ == "__main__":  # the child of one measurement
-    print(json.dumps(measure(Path(sys.argv[1]), sys.argv[2], sys.argv[3], float(sys.argv[4]))))

@@ -5,9 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
 from emtc_agent.packets import PacketBatch
 from emtc_agent.sources import CaptureSet
 
@@ -17,6 +14,9 @@ def reading(source: CaptureSet) -> Iterator[Iterator[PacketBatch]]:
     if not sys.stderr.isatty():
         yield from source.streams()
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("reading", total=source.size_bytes)

@@ -12,7 +12,6 @@ from contextlib import ExitStack
 from functools import partial
 
 import click
-from rich.console import Console
 
 from emtc_agent import __version__
 from emtc_agent.commands.options import (
@@ -96,6 +95,8 @@ def replay(
     if as_json:
         lines.summary(counters)
     else:
+        from rich.console import Console
+
         console = Console()
         table.show(console)
         summary_table(counters, console)

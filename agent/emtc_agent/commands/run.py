@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from types import FrameType
 
 import click
-from rich.console import Console
 
 from emtc_agent.commands.options import (
     BundleChoice,
@@ -81,7 +80,7 @@ def run(
     with ExitStack() as stack:
         source = stack.enter_context(LiveCapture(interfaces, RingConfig(snaplen=snaplen)))
         lines = JsonLines(sys.stdout)
-        reporters: list[Reporter] = [lines if as_json else IncidentLines(Console(soft_wrap=True))]
+        reporters: list[Reporter] = [lines if as_json else _lines_for_people()]
         if mqtt_url:
             url, topic_gateway = BrokerUrl.parse(mqtt_url), gateway or gateway_name()
             publisher = MqttPublisher(url, client, topic_gateway, info, allow_plain=allow_plain, ca_file=ca_file)
@@ -96,7 +95,15 @@ def run(
     if as_json:
         lines.summary(counters)
     else:
+        from rich.console import Console
+
         summary_table(counters, Console())
+
+
+def _lines_for_people() -> IncidentLines:
+    from rich.console import Console
+
+    return IncidentLines(Console(soft_wrap=True))
 
 
 class Until:

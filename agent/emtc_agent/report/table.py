@@ -1,15 +1,15 @@
-"""Incidents and counters for people."""
+"""Incidents and counters for people; rich is imported only when it prints, 3 MB that a daemon does not need."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from typing import TYPE_CHECKING
 
 from emtc_contract.messages import Alert
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 MAX_SHOWN = 500
 _SEVERITY = {
@@ -42,6 +42,8 @@ class IncidentTable:
 
     def show(self, console: Console) -> None:
         """Print the table, in the order in which the incidents began."""
+        from rich.table import Table
+
         if not self._latest:
             console.print("no incidents")
             return
@@ -54,6 +56,8 @@ class IncidentTable:
 
 
 def _row(alert: Alert) -> tuple[str, ...]:
+    from rich.markup import escape
+
     begin, end = datetime.fromisoformat(alert.first_seen), datetime.fromisoformat(alert.last_seen)
     return (
         f"{begin:%Y-%m-%d %H:%M:%S}",
@@ -72,6 +76,8 @@ class IncidentLines:
 
     def publish(self, alert: Alert, source: str = "") -> None:
         """Print one alert; ``source`` is the gateway it comes from, if there may be several."""
+        from rich.markup import escape
+
         when = f"{datetime.fromisoformat(alert.ts):%Y-%m-%d %H:%M:%S}"
         what = f"{alert.state:6s} {severity_text(alert.severity_id)}"
         self._console.print(
@@ -81,6 +87,9 @@ class IncidentLines:
 
 def summary_table(counters: Mapping[str, int | float], console: Console) -> None:
     """Print counters, one per line."""
+    from rich.markup import escape
+    from rich.table import Table
+
     table = Table("", "", show_header=False, box=None)
     for name, value in counters.items():
         table.add_row(escape(name), f"{value:,}")
