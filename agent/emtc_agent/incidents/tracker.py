@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 from typing import Literal
 
 from emtc_agent.addresses import endpoint_text, ip_text, mac_text, time_text
@@ -22,6 +23,7 @@ from emtc_contract.messages import ALERT_SCHEMA, Alert, Endpoint, Model
 
 Key = tuple[int, int, int]
 _FAINT = 1.0  # evidence so low no longer dates an incident back
+_MOST_STALE = 1024
 _FADED = 5  # half-lives after which a draft's evidence is next to nothing
 _SEVERITY_RATIOS = (1.5, 3.0, 10.0)  # score / threshold above which severity rises from 2 to 5
 
@@ -90,7 +92,7 @@ class IncidentTracker:
         self._open_level = bundle.manifest.open_level if level is None else level
         self._rng = rng or random.SystemRandom()
         self._suspects: dict[Key, _Suspect] = {}
-        self._ticked_us = 0
+        self._due: list[tuple[int, Key]] = []  # a heap; a suspect's entry is never later than its end
 
     @property
     def open(self) -> int:
@@ -102,34 +104,43 @@ class IncidentTracker:
         alerts: list[Alert] = []
         weight = weights(scored.p_value, self._config.drift, self._config.cap)
         odd = weight > 0
-        for row in range(len(weight)) if self._suspects else odd.nonzero()[0].tolist():
+        for row in range(len(weight) if self._suspects or odd.any() else 0):
             at = int(scored.index[row])
             key = int(windows.kind[at]), int(windows.id_hi[at]), int(windows.id_lo[at])
             if odd[row]:
                 alerts += self.tick(int(windows.last_us[at]))
-                alerts += self._evidence(
-                    windows, scored, at, row, self._suspect(key, windows, at), float(weight[row])
-                )
+                alerts += self._evidence(windows, scored, at, row, key, float(weight[row]))
             elif key in self._suspects:
                 self._calm(key, int(windows.last_us[at]), float(weight[row]))
         return alerts
 
     def tick(self, now_us: int) -> list[Alert]:
-        """Let time pass (in steps of a second): close what has been quiet, forget stale drafts."""
-        if abs(now_us - self._ticked_us) < SECOND_US:
-            return []
-        self._ticked_us = now_us
-        quiet_us = int(self._config.close_after_s * SECOND_US)
-        faded_us = int(_FADED * self._config.half_life_s * SECOND_US)
+        """Let time pass: close what has been quiet, forget faded drafts."""
         alerts = []
-        for key, suspect in list(self._suspects.items()):
-            silent_us = now_us - suspect.incident.last_us
-            if suspect.is_open and silent_us > quiet_us:
-                del self._suspects[key]
-                alerts.append(self._alert(suspect.incident, "end", suspect.incident.last_us + quiet_us))
-            elif not suspect.is_open and silent_us > faded_us:
-                del self._suspects[key]
+        while self._due and self._due[0][0] < now_us:
+            _, key = heappop(self._due)
+            suspect = self._suspects.get(key)
+            if suspect is None:
+                continue
+            if self._ends_us(suspect) >= now_us:
+                heappush(self._due, (self._ends_us(suspect), key))
+                continue
+            del self._suspects[key]
+            if suspect.is_open:
+                alerts.append(self._alert(suspect.incident, "end", self._ends_us(suspect)))
         return alerts
+
+    def _ends_us(self, suspect: _Suspect) -> int:
+        """When a suspect is forgotten if nothing more is seen of it."""
+        silence_s = self._config.close_after_s if suspect.is_open else _FADED * self._config.half_life_s
+        return suspect.incident.last_us + int(silence_s * SECOND_US)
+
+    def _remind(self, key: Key, suspect: _Suspect) -> None:
+        """Look at a suspect again when it may end; reminders of suspects that are gone are thrown away in time."""
+        heappush(self._due, (self._ends_us(suspect), key))
+        if len(self._due) > 4 * len(self._suspects) + _MOST_STALE:
+            self._due = [(self._ends_us(one), key) for key, one in self._suspects.items()]
+            heapify(self._due)
 
     def finish(self) -> list[Alert]:
         """End of the stream: close every open incident."""
@@ -139,12 +150,12 @@ class IncidentTracker:
             if suspect.is_open
         ]
         self._suspects.clear()
+        self._due.clear()
         return alerts
 
-    def _evidence(
-        self, windows: Windows, scored: Scored, at: int, row: int, suspect: _Suspect, weight: float
-    ) -> list[Alert]:
+    def _evidence(self, windows: Windows, scored: Scored, at: int, row: int, key: Key, weight: float) -> list[Alert]:
         ts_us = int(windows.last_us[at])
+        suspect = self._suspect(key, windows, at)
         if not suspect.is_open and suspect.evidence.left(ts_us) < _FAINT:
             suspect.incident = self._draft(windows, at)
         incident = suspect.incident
@@ -164,6 +175,7 @@ class IncidentTracker:
             if level < self._open_level:
                 return []
             suspect.is_open = True
+            self._remind(key, suspect)
             self.opened += 1
             return [self._alert(incident, "new", ts_us)]
         if ts_us - incident.told_us >= self._config.update_every_s * SECOND_US:
@@ -181,6 +193,7 @@ class IncidentTracker:
         if suspect is None:
             suspect = _Suspect(Evidence(self._config.half_life_s), self._draft(windows, at))
             self._suspects[key] = suspect
+            self._remind(key, suspect)
         return suspect
 
     def _draft(self, windows: Windows, at: int) -> Incident:

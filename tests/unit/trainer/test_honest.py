@@ -114,11 +114,9 @@ def test_streams_open_when_the_tracker_does(bundle, sightings):
     """The trainer's count of incidents is that of the agent."""
     sightings = sorted(sightings)
     config = IncidentConfig(open_level=6.0)
-    tracker = IncidentTracker(bundle, MODEL, 3.0, "b", config, random.Random(1))
-    told = []
-    for second, device, p_value in sightings:
-        told += tracker.tick(second * SECOND)
-        told += tracker.observe(*window_of(bundle, second * SECOND, device, p_value))
+    single, whole = (IncidentTracker(bundle, MODEL, 3.0, "b", config, random.Random(1)) for _ in range(2))
+    told = [alert for one in sightings for alert in single.observe(*windows_of(bundle, [one]))]
+    assert whole.observe(*windows_of(bundle, sightings)) == told, "how windows are batched must not matter"
     endpoint = np.array([str(device) for _, device, _ in sightings], dtype=object)
     last_us = np.array([second * SECOND for second, _, _ in sightings])
     weight = weights(np.array([p_value for _, _, p_value in sightings]), config.drift, config.cap)
@@ -126,17 +124,18 @@ def test_streams_open_when_the_tracker_does(bundle, sightings):
     assert sorted(time_text(ts_us) for ts_us in opened) == sorted(one.ts for one in told if one.state == "new")
 
 
-def window_of(bundle, ts_us, device, p_value):
-    """A scored window."""
+def windows_of(bundle, sightings):
+    """Scored windows of (second, device, p-value)."""
+    number = len(sightings)
     empty = empty_windows(len(bundle.schema.columns))
-    values = {name: np.zeros(1, getattr(empty, name).dtype) for name in empty.__slots__ if name != "features"}
-    values["id_lo"] = np.full(1, device, np.uint64)
-    values["kind"] = np.full(1, 1, np.uint8)
-    values["first_us"] = values["last_us"] = np.array([ts_us])
-    windows = type(empty)(features=np.zeros((1, len(bundle.schema.columns))), **values)
-    errors = np.ones((1, len(bundle.schema.columns)), np.float32)
-    scored = Scored(np.zeros(1, np.int64), np.ones(1, np.float32), np.array([p_value]), np.zeros(1, bool), errors)
-    return windows, scored
+    values = {name: np.zeros(number, getattr(empty, name).dtype) for name in empty.__slots__ if name != "features"}
+    values["id_lo"] = np.array([device for _, device, _ in sightings], np.uint64)
+    values["kind"] = np.full(number, 1, np.uint8)
+    values["first_us"] = values["last_us"] = np.array([second * SECOND for second, _, _ in sightings])
+    windows = type(empty)(features=np.zeros((number, len(bundle.schema.columns))), **values)
+    p_value = np.array([p_value for _, _, p_value in sightings])
+    errors = np.ones((number, len(bundle.schema.columns)), np.float32)
+    return windows, Scored(np.arange(number), np.ones(number, np.float32), p_value, np.zeros(number, bool), errors)
 
 
 def test_calibration_runs_open_no_more_than_allowed():
