@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib.metadata
 from collections.abc import Callable, Iterator
@@ -102,7 +103,8 @@ def rows_to_check(model: TrainedModel) -> CheckRows:
     """Calibration rows, attacks made of them and impossible rows, with the trained network's scores."""
     every = np.linspace(0, len(model.calibration), min(_CHECKED, len(model.calibration)), endpoint=False)
     rows, kind = check_rows.make(model.calibration[every.astype(int)], model.provenance.seed)
-    return CheckRows(rows, kind, score(model.module, rows), model.threshold)
+    exact = copy.deepcopy(model.module).double()
+    return CheckRows(rows, kind, score(exact, rows.astype(np.float64)), model.threshold)
 
 
 def export_files(model: TrainedModel, say: Say, *, tflite: bool) -> Iterator[ExportedFile]:

@@ -11,6 +11,7 @@ from emtc_agent.packets import Bool, Float32, Float64, Int64
 from emtc_contract.errors import BundleError
 
 BENIGN, ATTACK, FAR_OUT, ODD = range(4)
+MAX_SCORE_DRIFT = 1e-5
 _FAR_VALUES = (np.nan, np.inf, -np.inf, 3e38, -3e38, 1e9)
 _ODD_VALUES = (-1.0, 1e-42)
 _MADE_BY = ("shift", "swap", "burst")
@@ -25,14 +26,16 @@ class CheckRows:
         rows: (N, F) raw features.
         kind: (N,) ``BENIGN``; ``ATTACK``; ``FAR_OUT``, which no extractor gives, in all features or in one; ``ODD``,
             impossible but near.
-        score: (N,) score of the trained network.
+        score: (N,) score of the trained network, computed in float64.
         threshold: Its threshold.
+        drift: Largest relative difference from ``score`` that is rounding: more where ``score`` is rounded as well.
     """
 
     rows: Float32
     kind: Int64
     score: Float64
     threshold: float
+    drift: float = MAX_SCORE_DRIFT
 
     def of_kind(self, *kinds: int) -> Bool:
         """(N,) which rows are of one of these kinds."""

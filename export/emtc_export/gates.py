@@ -16,7 +16,6 @@ from emtc_contract.errors import BundleError
 from emtc_export.check_rows import ATTACK, BENIGN, FAR_OUT, ODD, CheckRows
 from emtc_trainer.metrics import auc_roc, rank_correlation
 
-MAX_SCORE_DRIFT = 1e-5
 MAX_AUC_DROP = 0.002
 MIN_RANK_CORRELATION = 0.99
 MAX_FLIPS = 0.005
@@ -65,7 +64,7 @@ def _of_precision(runtime: Runtime, check: CheckRows, got: Float64) -> Iterator[
     benign, real = check.of_kind(BENIGN), check.of_kind(BENIGN, ATTACK)
     if runtime.artifact.precision == "fp32":
         drift = np.abs(got - check.score) / np.maximum(check.score, check.threshold * _LOW)
-        yield _at_most("score drift", float(drift.max()), MAX_SCORE_DRIFT)
+        yield _at_most("score drift", float(drift.max()), check.drift)
     else:
         attack = check.of_kind(ATTACK)[real]
         drop = auc_roc(attack, check.score[real]) - auc_roc(attack, got[real])

@@ -12,7 +12,7 @@ from emtc_agent.detector import Bundle, open_runtime, read_member
 from emtc_contract.bundle import CHECK_ROWS
 from emtc_contract.errors import BundleError
 from emtc_export import check_rows, incidents
-from emtc_export.check_rows import ATTACK, BENIGN, CheckRows
+from emtc_export.check_rows import ATTACK, BENIGN, MAX_SCORE_DRIFT, CheckRows
 from emtc_export.gates import Gate
 
 _ROWS = (".csv", ".parquet")  # files of rows, not of packets
@@ -26,7 +26,10 @@ def stored_rows(bundle: Bundle, path: Path) -> CheckRows:
 
 
 def labelled_rows(bundle: Bundle, files: Sequence[Path]) -> CheckRows:
-    """Labelled rows; with no trained network at hand, the bundle's fp32 model gives the scores to compare with."""
+    """Labelled rows; with no trained network at hand, the bundle's fp32 model gives the scores to compare with.
+
+    Those are rounded themselves, so two runtimes may differ twice as much as each may from the network.
+    """
     from emtc_trainer.data import load  # readers that only the desktop has
 
     data = load(files, "check", bundle.schema, lambda _: None)
@@ -36,7 +39,7 @@ def labelled_rows(bundle: Bundle, files: Sequence[Path]) -> CheckRows:
     runtime = open_runtime(bundle, precision="fp32")
     kind = np.where(attack, ATTACK, BENIGN)
     score = runtime.run(data.features).score.astype(np.float64)
-    return CheckRows(data.features, kind, score, runtime.artifact.threshold)
+    return CheckRows(data.features, kind, score, runtime.artifact.threshold, 2 * MAX_SCORE_DRIFT)
 
 
 def same_incidents(bundle: Bundle, files: Sequence[Path]) -> list[Gate]:

@@ -91,8 +91,8 @@ def fit(
     )
 
 
-def score(module: Detector, features: Float32) -> Float64:
-    """(N,) scores of raw rows."""
+def score(module: Detector, features: Float32 | Float64) -> Float64:
+    """(N,) scores of raw rows, in the precision of the module, which the rows must have."""
     with torch.no_grad():
         pieces = [module(torch.from_numpy(features[at : at + 4096]))[0] for at in range(0, len(features), 4096)]
     return torch.cat(pieces).numpy().astype(np.float64)

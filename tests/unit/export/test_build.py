@@ -35,7 +35,7 @@ def test_the_same_model_gives_the_same_octets(model, bundle_file, tmp_path):
 def test_the_exported_model_scores_as_the_trained_one(model, bundle):
     rows = benign_rows(11)
     got = open_runtime(bundle).run(rows).score
-    np.testing.assert_allclose(got, score(model.module, rows), rtol=gates.MAX_SCORE_DRIFT)
+    np.testing.assert_allclose(got, score(model.module, rows), rtol=check_rows.MAX_SCORE_DRIFT)
 
 
 def test_thresholds_are_the_wanted_quantile_of_each_model(model, bundle):
@@ -130,8 +130,8 @@ def test_rows_to_check_that_are_none_are_refused(raw):
 
 
 def test_a_gate_that_fails_leaves_no_bundle(model, tmp_path, monkeypatch):
-    monkeypatch.setattr(gates, "MAX_SCORE_DRIFT", -1.0)
-    with pytest.raises(BundleError, match="score drift"):
+    monkeypatch.setattr(gates, "MAX_FLIPS", -1.0)
+    with pytest.raises(BundleError, match="verdicts that differ"):
         build(model, tmp_path / "b.bundle", LABEL, lambda _: None, tflite=False)
     assert list(tmp_path.iterdir()) == []
 
