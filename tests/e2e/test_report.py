@@ -58,7 +58,7 @@ def test_the_report_has_every_part(material):
     page, text = (folder / "page.html").read_text(), (folder / "page.md").read_text()
     for part in ("Incidents", "Windows", "Attacks by type", "Trade-off", "One run", "Single features"):
         assert f"<h2>{part}</h2>" in page
-        assert f"## {part}\n" in text
+        assert (f"## {part}\n" in text) == (part not in ("Trade-off", "One run")), "those hold plots only"
     for name in ("emtc-guard", "counting rules", "GMM", "Isolation Forest", "paper&#x27;s AE", "recon/a-scan"):
         assert name in page
     plots = re.findall(r"<svg.*?</svg>", page, re.DOTALL)

@@ -6,6 +6,7 @@ The unequal windows are copied on purpose: they give the class away, and ``emtc-
 from __future__ import annotations
 
 import csv
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from emtc_agent.feature_files import Replacement
-from emtc_agent.features import open_extractor
 from emtc_agent.packets import PacketBatch
 from emtc_agent.pipeline import extract
 from emtc_agent.sources import open_capture
 from emtc_contract.errors import FeatureFileError
 from emtc_contract.schema import FeatureSchema
 from emtc_contract.schemas import resized
-from emtc_trainer.data import capture_of
+from emtc_trainer.data import capture_of, repeatable_extractor
 from emtc_trainer.labels import FILE as LABELS
 from emtc_trainer.labels import read_labels
 
@@ -57,16 +57,21 @@ def write_tables(recordings: Sequence[Path], schema: FeatureSchema, out: Path) -
         CaptureError: A capture cannot be read.
     """
     out.mkdir(parents=True, exist_ok=True)
+    written = itertools.count(1)
     for folder in recordings:
         capture = capture_of(folder)
         if not (folder / LABELS).exists():
             raise FeatureFileError(f"{folder}: holds no {LABELS}")
         labels = read_labels(folder / LABELS)
         if not labels:
-            yield _write(capture, schema, out / f"{BENIGN}-{folder.name}.csv", BENIGN)
-        for number, label in enumerate(labels):
-            path = out / f"{label.name.replace('/', '-').replace(' ', '-')}-{folder.name}-{number}.csv"
+            yield _write(capture, schema, out / _file_name(next(written), BENIGN), BENIGN)
+        for label in labels:
+            path = out / _file_name(next(written), label.name)
             yield _write(capture, schema, path, label.name, (label.start_us, label.end_us))
+
+
+def _file_name(number: int, label: str) -> str:
+    return f"{number:04d}-{label.replace('/', '-').replace(' ', '-')}.csv"
 
 
 def _write(
@@ -81,7 +86,7 @@ def _write(
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow([*schema.columns, "label"])
             batches = reader if span_us is None else _during(reader, span_us)
-            for piece in extract(batches, open_extractor(resized(schema, window)), path.name):
+            for piece in extract(batches, repeatable_extractor(resized(schema, window)), path.name):
                 writer.writerows([*values, label] for values in piece.features.tolist())
                 rows += len(piece)
         complete = True

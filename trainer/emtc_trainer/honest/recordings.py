@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from emtc_agent.feature_files import FeatureRows
-from emtc_agent.features import open_extractor
 from emtc_agent.packets import Bool, Int64
 from emtc_agent.pipeline import extract_capture
 from emtc_contract.errors import FeatureFileError
 from emtc_contract.schema import FeatureSchema
-from emtc_trainer.data import attacks_in, capture_of, join, short_name
+from emtc_trainer.data import attacks_in, capture_of, join, repeatable_extractor, short_name
 from emtc_trainer.labels import Attack, attach, holding
 
 AFTER_US = 5_000_000
@@ -79,7 +78,7 @@ def read_run(folder: Path, schema: FeatureSchema) -> Run:
     """
     capture = capture_of(folder)
     attacks = [attack for attack in attacks_in(capture) if any(map(len, attack.times_us.values()))]
-    rows = join(list(extract_capture(capture, open_extractor(schema))), schema, capture.name)
+    rows = join(list(extract_capture(capture, repeatable_extractor(schema))), schema, capture.name)
     instances, benign = [], np.ones(len(rows), bool)
     for attack in attacks:
         first_us, last_us = _span(attack)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 from collections.abc import Sequence
 
 _STYLE = """
@@ -72,5 +73,9 @@ class Page:
         )
 
     def markdown(self) -> str:
-        """The same without plots."""
-        return "\n\n".join([f"# {self._title}", *self._markdown]) + "\n"
+        """The same without plots, and without headings of plots only."""
+        parts = [f"# {self._title}"]
+        for part, following in itertools.pairwise([*self._markdown, "## "]):
+            if not (part.startswith("## ") and following.startswith("## ")):
+                parts.append(part)
+        return "\n\n".join(parts) + "\n"

@@ -128,5 +128,5 @@ def timeline(
             text = name.split("/")[-1] + ("" if detected else " (missed)")
             axes.text((begin + end) / 2, top, text, rotation=90, fontsize=6, ha="center", va="bottom")
         axes.set(yscale="log", xlabel="seconds", ylabel="score", ylim=(max(float(score.min()), 1e-3), top))
-        axes.legend(frameon=False, loc="lower right", markerscale=3)
+        axes.legend(framealpha=0.9, loc="lower right", markerscale=3)
     return out[0]
