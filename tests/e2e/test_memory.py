@@ -59,7 +59,7 @@ def feed(out, size, *, forged):
     [(1000, False), (1000, True), (60, True)],
     ids=["devices", "forged", "small-forged"],
 )
-def test_replaying_500_mb_takes_at_most_120_mb(size, forged, tmp_path):
+def test_replaying_500_mb_takes_at_most_120_mb(size, forged, tmp_path, capsys):
     with (tmp_path / "out").open("wb") as out, (tmp_path / "err").open("wb") as err:  # files: nobody reads meanwhile
         agent = [sys.executable, "-c", AGENT, "replay", "-", "--json"]
         with subprocess.Popen(agent, stdin=subprocess.PIPE, stdout=out, stderr=err) as replaying:
@@ -69,4 +69,6 @@ def test_replaying_500_mb_takes_at_most_120_mb(size, forged, tmp_path):
     summary = json.loads(lines((tmp_path / "out").read_bytes())[-1])["summary"]
     assert summary["packets"] >= CAPTURE_BYTES // (size + 16)
     peak_bytes = int(re.search(r"VmHWM:\s+(\d+) kB", said)[1]) * 1024
+    with capsys.disabled():
+        sys.stdout.write(f"\nreplayed {CAPTURE_BYTES / 1e6:.0f} MB in {peak_bytes / 1e6:.0f} MB\n")
     assert peak_bytes <= LIMIT_BYTES
