@@ -10,8 +10,8 @@ import re
 from pathlib import Path
 
 BENIGN = ""
-FLOOD_FAMILIES = frozenset({"DDoS", "DoS", "Mirai"})
-"""Families whose rows are means over 100 frames; all others, benign traffic too, are over 10."""
+_FLOOD_FAMILIES = frozenset({"DDoS", "DoS", "Mirai", "flood"})  # the last is the lab's
+_LAB_FLOODS = frozenset({"mirai/mirai-udp-plain", "mirai/mirai-gre"})
 
 _TYPES = {
     "DDoS": (
@@ -60,3 +60,8 @@ def label_of_file(path: Path) -> str | None:
         if (label := label_of(name)) is not None:
             return label
     return None
+
+
+def is_flood(label: str) -> bool:
+    """Whether rows of a label are over 100 frames; all others, benign traffic too, are over 10."""
+    return label.split("/")[0] in _FLOOD_FAMILIES or label in _LAB_FLOODS

@@ -19,7 +19,7 @@ from emtc_agent.packets import Bool, Float32, Float64, Int64
 from emtc_contract.errors import InputError
 from emtc_contract.schema import FeatureSchema
 from emtc_trainer.autoencoder import PRESETS, Autoencoder
-from emtc_trainer.ciciot_labels import FLOOD_FAMILIES
+from emtc_trainer.ciciot_labels import is_flood
 from emtc_trainer.data import Dataset, load
 from emtc_trainer.metrics import Confusion, auc_pr, auc_roc, from_confusion
 from emtc_trainer.optimizing import OptimizeConfig, Progress, mean_error, optimize
@@ -30,7 +30,6 @@ BENIGN_SHARE, FLOOD_SHARE = 0.0235, 0.9807
 
 PUBLISHED = from_confusion(Confusion(tn=2285, fp=128, fn=976, tp=99189)) | {"auc_roc": 0.9895, "auc_pr": 0.9996}
 _TEST_ROWS = 102_578
-_FLOODS = FLOOD_FAMILIES | {"flood", "mirai"}
 _PCA_VARIANCE = 0.95
 
 
@@ -149,12 +148,12 @@ def _number_rule(test: Dataset, schema: FeatureSchema) -> Bool:
 
 def _at_shares(label: Text) -> Int64:
     """Row numbers, repeated to the class shares of CICIoT2023 in a test set of the paper's size."""
-    is_flood = np.array([name.split("/")[0] in _FLOODS for name in label.tolist()], bool)
+    of_flood = np.array([is_flood(name) for name in label.tolist()], bool)
     benign = label == ""
     groups = (
         (benign, BENIGN_SHARE),
-        (is_flood, (1 - BENIGN_SHARE) * FLOOD_SHARE),
-        (~benign & ~is_flood, (1 - BENIGN_SHARE) * (1 - FLOOD_SHARE)),
+        (of_flood, (1 - BENIGN_SHARE) * FLOOD_SHARE),
+        (~benign & ~of_flood, (1 - BENIGN_SHARE) * (1 - FLOOD_SHARE)),
     )
     parts = []
     for mask, share in groups:

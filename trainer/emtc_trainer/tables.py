@@ -20,14 +20,13 @@ from emtc_agent.sources import open_capture
 from emtc_contract.errors import FeatureFileError
 from emtc_contract.schema import FeatureSchema
 from emtc_contract.schemas import resized
+from emtc_trainer.ciciot_labels import is_flood
 from emtc_trainer.data import capture_of, repeatable_extractor
 from emtc_trainer.labels import FILE as LABELS
 from emtc_trainer.labels import read_labels
 
 BENIGN = "Benign_Final"
 FLOOD_WINDOW = 100
-_FLOOD_FAMILY = "flood"
-_FLOODS = ("mirai/mirai-udp-plain", "mirai/mirai-gre")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +76,7 @@ def _file_name(number: int, label: str) -> str:
 def _write(
     capture: Path, schema: FeatureSchema, path: Path, label: str, span_us: tuple[int, int] | None = None
 ) -> Table:
-    is_flood = label.split("/")[0] == _FLOOD_FAMILY or label in _FLOODS
-    window = FLOOD_WINDOW if is_flood else schema.window.packets
+    window = FLOOD_WINDOW if is_flood(label) else schema.window.packets
     replacement = Replacement(path)
     rows, complete = 0, False
     try:
