@@ -113,6 +113,7 @@ def _enter(*arguments: str) -> int:
     """
     require(["unshare", "setpriv", "ip"])
     command = [*_unshare(), sys.executable, "-m", "emtc_lab", *(arguments or sys.argv[1:])]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, and so would its children
     process = subprocess.Popen(command, env={**os.environ, PARENT: own_namespace()}, start_new_session=True)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os.killpg(process.pid, signal.SIGINT))

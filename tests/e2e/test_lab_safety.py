@@ -139,10 +139,17 @@ def wait_until_gone(process, seconds=20):
     os.close(ending)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_an_interrupted_run_leaves_nothing_behind(tmp_path, number):
+IN_BACKGROUND = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")  # a script's background jobs ignore SIGINT
+
+
+@pytest.mark.parametrize(
+    ("number", "before"),
+    [(signal.SIGINT, ()), (signal.SIGTERM, ()), (signal.SIGKILL, ()), (signal.SIGTERM, IN_BACKGROUND)],
+    ids=["int", "term", "kill", "term-in-background"],
+)
+def test_an_interrupted_run_leaves_nothing_behind(tmp_path, number, before):
     out = tmp_path / "run"
-    with subprocess.Popen([BIN / "emtc-lab", "run", SMOKE, "-o", out], stderr=subprocess.PIPE) as lab:
+    with subprocess.Popen([*before, BIN / "emtc-lab", "run", SMOKE, "-o", out], stderr=subprocess.PIPE) as lab:
         while b"recording" not in (line := lab.stderr.readline()):
             assert line
         assert len(processes_about(out)) >= 3  # this command, the lab, its recorder
