@@ -176,13 +176,19 @@ def _number(name: str) -> UInt64:
     return np.uint64(value)  # type: ignore[return-value]
 
 
+def named(rows: FeatureRows, names: Sequence[str]) -> Bool:
+    """(N,) rows of endpoints with one of these names or addresses."""
+    ip = rows.ip if rows.ip is not None else rows.endpoint
+    return np.isin(rows.endpoint, names) | np.isin(ip, names)
+
+
 def holding(rows: FeatureRows, times_us: Mapping[str, Int64]) -> Bool:
     """(N,) rows whose endpoint has, between their first and last packet, one of the times under its name."""
     held = np.zeros(len(rows), bool)
-    ip = rows.ip if rows.ip is not None else rows.endpoint
     for name, times in times_us.items():
-        mine = (rows.endpoint == name) | (ip == name)
-        held |= mine & (np.searchsorted(times, rows.last_us, "right") > np.searchsorted(times, rows.first_us))
+        held |= named(rows, [name]) & (
+            np.searchsorted(times, rows.last_us, "right") > np.searchsorted(times, rows.first_us)
+        )
     return held
 
 

@@ -15,7 +15,7 @@ from emtc_agent.pipeline import extract_capture
 from emtc_contract.errors import FeatureFileError
 from emtc_contract.schema import FeatureSchema
 from emtc_trainer.data import attacks_in, capture_of, join, repeatable_extractor, short_name
-from emtc_trainer.labels import Attack, attach, holding
+from emtc_trainer.labels import Attack, holding, named
 
 AFTER_US = 5_000_000
 """An attack's evidence may come so long after its last packet."""
@@ -79,11 +79,12 @@ def read_run(folder: Path, schema: FeatureSchema) -> Run:
     capture = capture_of(folder)
     attacks = [attack for attack in attacks_in(capture) if any(map(len, attack.times_us.values()))]
     rows = join(list(extract_capture(capture, repeatable_extractor(schema))), schema, capture.name)
-    instances, benign = [], np.ones(len(rows), bool)
+    instances, benign, label = [], np.ones(len(rows), bool), rows.label.copy()
     for attack in attacks:
         first_us, last_us = _span(attack)
-        near = _involved(rows, attack) & (rows.last_us >= first_us)
+        near = named(rows, list(attack.times_us)) & (rows.last_us >= first_us)
         held = holding(rows, attack.times_us)
+        label[held] = attack.label.name
         instances.append(
             Instance(
                 name=attack.label.name,
@@ -93,7 +94,7 @@ def read_run(folder: Path, schema: FeatureSchema) -> Run:
             )
         )
         benign &= ~(held | holding(rows, attack.touched_us) | near & (rows.first_us <= last_us + _ECHO_US))
-    rows = attach(rows, attacks)
+    rows = rows.labelled(label)
     span_us = int(rows.last_us.max()) - int(rows.first_us.min()) if len(rows) else 0
     return Run(short_name(capture), rows, tuple(instances), benign, _devices(folder) * span_us / _US_PER_HOUR)
 
@@ -106,12 +107,6 @@ def join_benign(runs: Sequence[Run]) -> np.ndarray:
 def _span(attack: Attack) -> tuple[int, int]:
     times = [times for times in attack.times_us.values() if len(times)]
     return min(int(one[0]) for one in times), max(int(one[-1]) for one in times)
-
-
-def _involved(rows: FeatureRows, attack: Attack) -> Bool:
-    names = list(attack.times_us)
-    ip = rows.ip if rows.ip is not None else rows.endpoint
-    return np.isin(rows.endpoint, names) | np.isin(ip, names)
 
 
 def _devices(folder: Path) -> int:

@@ -20,8 +20,8 @@ _LEAST_RATE = 1e-4
 
 
 @contextmanager
-def _drawing(width: float, height: float) -> Iterator[tuple[Figure, Axes, list[str]]]:
-    """A figure whose SVG text is in the list when the block ends; equal data give equal text."""
+def _drawing(width: float, height: float, columns: int = 1) -> Iterator[tuple[list[Axes], list[str]]]:
+    """Axes side by side, whose SVG text is in the list when the block ends; equal data give equal text."""
     out: list[str] = []
     style: dict[Any, Any] = {
         "font.size": 9,
@@ -31,7 +31,7 @@ def _drawing(width: float, height: float) -> Iterator[tuple[Figure, Axes, list[s
     }
     with mpl.rc_context(style):
         figure = Figure((width, height), layout="constrained")
-        yield figure, figure.add_subplot(), out
+        yield [figure.add_subplot(1, columns, number + 1) for number in range(columns)], out
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None})
         out.append(text.getvalue()[text.getvalue().index("<svg") :])
@@ -39,7 +39,7 @@ def _drawing(width: float, height: float) -> Iterator[tuple[Figure, Axes, list[s
 
 def losses(training: Sequence[float], validation: Sequence[float]) -> str:
     """Loss by epoch."""
-    with _drawing(5, 3) as (_, axes, out):
+    with _drawing(5, 3) as ((axes,), out):
         epochs = range(1, len(training) + 1)
         axes.plot(epochs, training, color=_ATTACK, label="training (masked rows)")
         axes.plot(epochs, validation, color=_BENIGN, label="validation")
@@ -52,7 +52,7 @@ def densities(benign: Float64, families: Mapping[str, Float64], threshold: float
     """Distribution of scores per family, benign first, as violins on a log axis."""
     names = ["benign", *families]
     logs = [np.log10(np.maximum(values, 1e-6)) for values in (benign, *families.values())]
-    with _drawing(7, 0.4 * len(names) + 1.2) as (_, axes, out):
+    with _drawing(7, 0.4 * len(names) + 1.2) as ((axes,), out):
         parts: dict[str, Any] = axes.violinplot(logs, orientation="horizontal", widths=0.9, showextrema=False)
         for number, body in enumerate(parts["bodies"]):
             body.set(facecolor=_ATTACK if number else _BENIGN, alpha=0.7)
@@ -68,9 +68,7 @@ def densities(benign: Float64, families: Mapping[str, Float64], threshold: float
 
 def trade_off(curves: Mapping[str, tuple[Float64, Float64]]) -> str:
     """Recall (weighted so that families count alike) over the false-alarm rate, and misses over it, log axes."""
-    with mpl.rc_context({"font.size": 9, "svg.hashsalt": "emtc"}):
-        figure = Figure((9, 4), layout="constrained")
-        left, right = figure.subplots(1, 2)
+    with _drawing(9, 4, columns=2) as ((left, right), out):
         for (name, (far, recall)), colour in zip(curves.items(), _COLOURS, strict=False):
             left.plot(far, recall, label=name, color=colour, linewidth=1.2)
             right.plot(far, np.maximum(1 - recall, 1e-3), color=colour, linewidth=1.2)
@@ -78,17 +76,14 @@ def trade_off(curves: Mapping[str, tuple[Float64, Float64]]) -> str:
         right.set(xscale="log", yscale="log", xlim=(_LEAST_RATE, 1), ylim=(1e-2, 1), xlabel="false-alarm rate")
         right.set_ylabel("miss rate")
         for axes in (left, right):
-            axes.spines[["top", "right"]].set_visible(False)
             axes.grid(alpha=0.3)
         left.legend(frameon=False, fontsize=8)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()[text.getvalue().index("<svg") :]
+    return out[0]
 
 
 def bars(values: Mapping[str, tuple[float, float, float]], label: str) -> str:
     """Values with intervals: name -> (value, low, high), between 0 and 1."""
-    with _drawing(6, 0.32 * len(values) + 0.9) as (_, axes, out):
+    with _drawing(6, 0.32 * len(values) + 0.9) as ((axes,), out):
         for at, (value, low, high) in enumerate(values.values()):
             axes.barh(at, value, color=_BENIGN, alpha=0.8, height=0.6)
             axes.plot((low, high), (at, at), color=_MARK, linewidth=1.2)
@@ -101,7 +96,7 @@ def bars(values: Mapping[str, tuple[float, float, float]], label: str) -> str:
 def calibration(p_values: Float64) -> str:
     """Share of benign test windows with a p-value at most p, over p: on the diagonal if calibrated."""
     ordered = np.sort(np.maximum(p_values, 1e-6))
-    with _drawing(4, 3.6) as (_, axes, out):
+    with _drawing(4, 3.6) as ((axes,), out):
         axes.plot(ordered, np.arange(1, len(ordered) + 1) / len(ordered), color=_BENIGN, label="benign test windows")
         axes.plot((1e-4, 1), (1e-4, 1), color=_MARK, linewidth=0.8, linestyle="--", label="as promised")
         axes.set(xscale="log", yscale="log", xlim=(1e-4, 1), ylim=(1e-4, 1))
@@ -118,7 +113,7 @@ def timeline(
     attacks: Sequence[tuple[str, float, float, bool]],
 ) -> str:
     """A run: every window's score over time, and its attacks (name, from, to, detected)."""
-    with _drawing(11, 4.2) as (_, axes, out):
+    with _drawing(11, 4.2) as ((axes,), out):
         for mask, colour, name in ((~attack, _BENIGN, "benign window"), (attack, _ATTACK, "window of an attack")):
             axes.scatter(seconds[mask], np.maximum(score[mask], 1e-3), s=3, color=colour, label=name, linewidths=0)
         axes.axhline(threshold, color=_MARK, linewidth=0.8, linestyle="--")
