@@ -36,8 +36,11 @@ class Incident:
         endpoint: Whom it is about.
         first_us: Start of the first exceeding window.
         last_us: End of the latest one.
-        told_us: When the last alert was sent.
-        seq: Number of the next alert.
+        told_us: When it was last due to be told.
+        seq: Number of the next alert; 0 if nothing has been told.
+        told_severity: Severity that the last alert told.
+        updates: Alerts told since the first.
+        acknowledged: Somebody knows of it: only what makes it worse, and its end, is told.
         votes: Families its windows look like.
     """
 
@@ -47,13 +50,16 @@ class Incident:
     last_us: int
     told_us: int
     seq: int = 0
+    told_severity: int = 0
+    updates: int = 0
+    acknowledged: bool = False
     windows: int = 0
     score: float = 0.0
     p_value: float = 1.0
     reasons: tuple[Reason, ...] = ()
     votes: Counter[str] = field(default_factory=Counter)
-    _peers: Counter[str] = field(default_factory=Counter)
-    _ports: Counter[int] = field(default_factory=Counter)
+    peer_counts: Counter[str] = field(default_factory=Counter)
+    port_counts: Counter[int] = field(default_factory=Counter)
 
     def note(self, sighting: Sighting) -> bool:
         """Take in an exceeding window; returns whether it is the strongest so far."""
@@ -62,9 +68,9 @@ class Incident:
         self.first_us = min(self.first_us, sighting.first_us)
         self.last_us = max(self.last_us, sighting.ts_us)
         if sighting.peer:
-            _count_bounded(self._peers, sighting.peer)
+            _count_bounded(self.peer_counts, sighting.peer)
         if sighting.port:
-            _count_bounded(self._ports, sighting.port)
+            _count_bounded(self.port_counts, sighting.port)
         strongest = sighting.score > self.score
         if strongest:
             self.score, self.p_value = sighting.score, sighting.p_value
@@ -73,12 +79,12 @@ class Incident:
     @property
     def peers(self) -> tuple[Peer, ...]:
         """Most frequent remote addresses first."""
-        return tuple(Peer(ip=ip, windows=number) for ip, number in self._peers.most_common(_PEERS_TOLD))
+        return tuple(Peer(ip=ip, windows=number) for ip, number in self.peer_counts.most_common(_PEERS_TOLD))
 
     @property
     def ports(self) -> tuple[int, ...]:
         """Most frequent service ports first."""
-        return tuple(port for port, _ in self._ports.most_common(_PEERS_TOLD))
+        return tuple(port for port, _ in self.port_counts.most_common(_PEERS_TOLD))
 
 
 def _count_bounded(counter: Counter[_T], key: _T) -> None:

@@ -6,26 +6,28 @@ Pure and clock-injected: time is the capture time of the windows and what ``tick
 from __future__ import annotations
 
 import random
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import Literal
 
-from emtc_agent.addresses import endpoint_text, ip_text, mac_text, time_text
+from emtc_agent.addresses import endpoint_text, ip_text, mac_text
 from emtc_agent.detector import Bundle, Scored, explain
 from emtc_agent.detector.calibration import weights
 from emtc_agent.incidents.evidence import SECOND_US, Evidence
-from emtc_agent.incidents.family import elect, vote
+from emtc_agent.incidents.family import vote
 from emtc_agent.incidents.incident import Incident, Sighting
+from emtc_agent.incidents.record import IncidentRecord
+from emtc_agent.incidents.suppression import Suppression
+from emtc_agent.incidents.telling import Teller
 from emtc_agent.incidents.ulid import ulid
-from emtc_agent.incidents.wording import sentence
 from emtc_agent.windows.windows import EndpointKind, Windows
-from emtc_contract.messages import ALERT_SCHEMA, Alert, Endpoint, Model
+from emtc_contract.messages import Alert, Endpoint, Model
 
 Key = tuple[int, int, int]
 _FAINT = 1.0  # evidence so low no longer dates an incident back
 _MOST_STALE = 1024
 _FADED = 5  # half-lives after which a draft's evidence is next to nothing
-_SEVERITY_RATIOS = (1.5, 3.0, 10.0)  # score / threshold above which severity rises from 2 to 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ class IncidentConfig:
         drift: What -ln p of a window must exceed to be evidence: 3 is a p-value of 5 %.
         cap: Most that -ln p of a window counts.
         half_life_s: After so long without windows half of the evidence is left.
-        update_every_s: Least time between two updates of one incident.
+        update_every_s: Least time to the first update of an incident; each later one waits twice as long ...
+        update_at_most_every_s: ... up to this.
         close_after_s: Time without evidence after which an incident ends.
     """
 
@@ -46,6 +49,7 @@ class IncidentConfig:
     cap: float = 12.0
     half_life_s: float = 60.0
     update_every_s: float = 60.0
+    update_at_most_every_s: float = 3_600.0
     close_after_s: float = 30.0
 
 
@@ -68,9 +72,11 @@ class IncidentTracker:
         boot: Id of this run, as alerts tell it.
         config: The rules.
         rng: Source of the random part of incident ids.
+        suppression: Which incidents are not told.
 
     Attributes:
         opened: Incidents opened so far.
+        teller: Makes the alerts.
     """
 
     def __init__(
@@ -81,13 +87,20 @@ class IncidentTracker:
         boot: str,
         config: IncidentConfig | None = None,
         rng: random.Random | None = None,
+        suppression: Suppression | None = None,
     ) -> None:
         self.opened = 0
         self._bundle = bundle
-        self._model = model
-        self._threshold = threshold
-        self._boot = boot
         self._config = config or IncidentConfig()
+        self.teller = Teller(
+            bundle.schema,
+            model,
+            threshold,
+            boot,
+            self._config.update_every_s,
+            self._config.update_at_most_every_s,
+            Suppression() if suppression is None else suppression,
+        )
         level = self._config.open_level
         self._open_level = bundle.manifest.open_level if level is None else level
         self._rng = rng or random.SystemRandom()
@@ -98,6 +111,32 @@ class IncidentTracker:
     def open(self) -> int:
         """Incidents open now."""
         return sum(suspect.is_open for suspect in self._suspects.values())
+
+    @property
+    def suspects(self) -> frozenset[Key]:
+        """Keys of endpoints with evidence against them."""
+        return frozenset(self._suspects)
+
+    def records(self, ids: Collection[str] | None = None) -> list[IncidentRecord]:
+        """What a restart needs to go on with open incidents that have been told: all of them, or those of ``ids``."""
+        return [
+            IncidentRecord.of(key, suspect.evidence.level, suspect.incident)
+            for key, suspect in self._suspects.items()
+            if suspect.is_open and suspect.incident.seq and (ids is None or suspect.incident.id in ids)
+        ]
+
+    def restore(self, records: Iterable[IncidentRecord], now_us: int) -> None:
+        """Go on with the incidents of an earlier run; ends the wait of each where it was."""
+        for record in records:
+            suspect = _Suspect(Evidence(self._config.half_life_s), record.incident(now_us), is_open=True)
+            suspect.evidence.add(suspect.incident.last_us, record.level)
+            self._suspects[record.key] = suspect
+            self._remind(record.key, suspect)
+
+    def find(self, incident_id: str) -> Incident | None:
+        """The open incident of an id."""
+        held = (one.incident for one in self._suspects.values() if one.is_open and one.incident.id == incident_id)
+        return next(held, None)
 
     def observe(self, windows: Windows, scored: Scored) -> list[Alert]:
         """Take in scored windows, in the order in which they closed; returns the alerts they cause."""
@@ -116,7 +155,7 @@ class IncidentTracker:
 
     def tick(self, now_us: int) -> list[Alert]:
         """Let time pass: close what has been quiet, forget faded drafts."""
-        alerts = []
+        alerts: list[Alert] = []
         while self._due and self._due[0][0] < now_us:
             _, key = heappop(self._due)
             suspect = self._suspects.get(key)
@@ -127,7 +166,7 @@ class IncidentTracker:
                 continue
             del self._suspects[key]
             if suspect.is_open:
-                alerts.append(self._alert(suspect.incident, "end", self._ends_us(suspect)))
+                alerts += self.teller.tell(suspect.incident, "end", self._ends_us(suspect))
         return alerts
 
     def _ends_us(self, suspect: _Suspect) -> int:
@@ -145,9 +184,10 @@ class IncidentTracker:
     def finish(self) -> list[Alert]:
         """End of the stream: close every open incident."""
         alerts = [
-            self._alert(suspect.incident, "end", suspect.incident.last_us)
+            alert
             for suspect in self._suspects.values()
             if suspect.is_open
+            for alert in self.teller.tell(suspect.incident, "end", suspect.incident.last_us)
         ]
         self._suspects.clear()
         self._due.clear()
@@ -177,10 +217,8 @@ class IncidentTracker:
             suspect.is_open = True
             self._remind(key, suspect)
             self.opened += 1
-            return [self._alert(incident, "new", ts_us)]
-        if ts_us - incident.told_us >= self._config.update_every_s * SECOND_US:
-            return [self._alert(incident, "update", ts_us)]
-        return []
+            return self.teller.tell(incident, "new", ts_us)
+        return self.teller.tell(incident, "update", ts_us) if self.teller.is_due(incident, ts_us) else []
 
     def _calm(self, key: Key, ts_us: int, weight: float) -> None:
         """A benign window of a suspect draws its evidence down; a draft without evidence is forgotten."""
@@ -206,41 +244,6 @@ class IncidentTracker:
             last_us=first_us,
             told_us=first_us,
         )
-
-    def _alert(self, incident: Incident, state: Literal["new", "update", "end"], now_us: int) -> Alert:
-        incident.told_us = now_us
-        seq, incident.seq = incident.seq, incident.seq + 1
-        peers, family = incident.peers, elect(incident.votes)
-        seconds = (incident.last_us - incident.first_us) / SECOND_US
-        return Alert(
-            schema=ALERT_SCHEMA,
-            id=incident.id,
-            seq=seq,
-            boot=self._boot,
-            state=state,
-            ts=time_text(now_us),
-            first_seen=time_text(incident.first_us),
-            last_seen=time_text(incident.last_us),
-            windows=incident.windows,
-            severity_id=severity(incident.score / self._threshold),
-            score=incident.score,
-            threshold=self._threshold,
-            p_value=incident.p_value,
-            family=family,
-            endpoint=incident.endpoint,
-            reasons=incident.reasons,
-            peers=peers,
-            ports=incident.ports,
-            model=self._model,
-            text=sentence(
-                self._bundle.schema, incident.endpoint, family, incident.reasons, peers, incident.windows, seconds
-            ),
-        )
-
-
-def severity(ratio: float) -> int:
-    """OCSF severity 2 (low) to 5 (critical) of a score that is ``ratio`` times its threshold."""
-    return 2 + sum(ratio >= limit for limit in _SEVERITY_RATIOS)
 
 
 def describe_endpoint(windows: Windows, at: int) -> Endpoint:

@@ -60,6 +60,7 @@ class RingConfig:
         retire_ms: After which a block is handed over although it is not full.
         snaplen: Bytes kept of each packet: headers, also inside GTP-U, and the first bytes of the payload.
         most_blocks: Blocks read at once.
+        promiscuous: Also take packets that are not for this host.
     """
 
     block_bytes: int = 1 << 16
@@ -67,6 +68,7 @@ class RingConfig:
     retire_ms: int = 50
     snaplen: int = 128
     most_blocks: int = 32
+    promiscuous: bool = True
 
 
 class PacketRing:
@@ -122,8 +124,9 @@ class PacketRing:
         channel.setsockopt(_SOL_PACKET, _RX_RING, request)
         ring = mmap.mmap(channel.fileno(), size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
         channel.bind((self.interface, _EVERY_PROTOCOL))
-        member = pack("=iHH8s", self._index, _PROMISCUOUS, 0, b"")
-        channel.setsockopt(_SOL_PACKET, _ADD_MEMBERSHIP, member)
+        if config.promiscuous:
+            member = pack("=iHH8s", self._index, _PROMISCUOUS, 0, b"")
+            channel.setsockopt(_SOL_PACKET, _ADD_MEMBERSHIP, member)
         return ring
 
     def fileno(self) -> int:

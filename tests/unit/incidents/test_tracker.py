@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 
 from emtc_agent.detector import Scored
 from emtc_agent.incidents import IncidentConfig, IncidentTracker
+from emtc_agent.incidents.record import decode_record, encode_record
+from emtc_agent.incidents.suppression import MAX_RULES, Rule, Suppression
 from emtc_agent.windows.windows import empty_windows
+from emtc_contract.errors import InputError
 from samples import MODEL
 
 SECOND = 1_000_000
@@ -117,10 +120,10 @@ def test_the_bundle_says_how_much_evidence_opens(bundle):
 def test_updates_are_limited_in_rate(bundle):
     site = Site(bundle, update_every_s=60)
     alerts = site.see(np.arange(10, 200, 1.0))
-    assert states(alerts) == ["new", "update", "update", "update"]
+    assert states(alerts) == ["new", "update", "update"]  # after 60 s, then after 120 s
     times = [alert.ts for alert in alerts]
     assert times == sorted(times)
-    assert [alert.seq for alert in alerts] == [0, 1, 2, 3]
+    assert [alert.seq for alert in alerts] == [0, 1, 2]
 
 
 def test_endpoints_are_kept_apart(bundle):
@@ -177,3 +180,70 @@ def test_each_incident_opens_once_and_ends_once_in_order(bundle, sightings):
         assert all(a.last_seen <= b.last_seen for a, b in itertools.pairwise(told))
         assert len({alert.endpoint for alert in told}) == 1
     assert site.tracker.opened == len(by_id)
+
+
+def test_a_rise_in_severity_is_told_at_once(bundle):
+    site = Site(bundle, update_every_s=60)
+    first = site.see(np.arange(10, 15, 1.0))
+    (worse,) = site.see([16], score=31.0)
+    assert states(first) == ["new"]
+    assert worse.severity_id > first[0].severity_id
+
+
+def test_what_somebody_knows_of_is_told_again_only_when_it_gets_worse_or_ends(bundle):
+    site = Site(bundle, update_every_s=60)
+    (new,) = site.see(np.arange(10, 15, 1.0))
+    site.tracker.find(new.id).acknowledged = True
+    assert site.see(np.arange(15, 300, 1.0)) == []
+    (worse,) = site.see([301], score=31.0)
+    assert states([worse, *site.tracker.tick(400 * SECOND)]) == ["update", "end"]
+
+
+def test_a_restart_goes_on_with_open_incidents(bundle):
+    before, after = Site(bundle, update_every_s=60), Site(bundle, update_every_s=60)
+    (new,) = before.see(np.arange(10, 15, 1.0))
+    records = [decode_record(encode_record(record)) for record in before.tracker.records()]
+    assert [record.id for record in records] == [new.id]
+    after.tracker.restore(records, 20 * SECOND)
+    (update,) = after.see(np.arange(20, 80, 1.0))
+    assert (update.id, update.seq, update.state) == (new.id, new.seq + 1, "update")
+    assert update.windows == records[0].windows + 53
+    (end,) = after.tracker.tick(500 * SECOND)
+    assert (end.id, end.state) == (new.id, "end")
+
+
+def test_an_incident_from_a_clock_that_ran_ahead_still_ends(bundle):
+    before, after = Site(bundle), Site(bundle)
+    (new,) = before.see(np.arange(1_000_010, 1_000_015, 1.0))
+    after.tracker.restore(before.tracker.records(), 20 * SECOND)
+    (end,) = after.tracker.tick(100 * SECOND)
+    assert (end.id, end.state) == (new.id, "end")
+
+
+def test_a_rule_hides_until_it_ends_or_the_incident_gets_worse(bundle):
+    site = Site(bundle, update_every_s=10)
+    rules = site.tracker.teller.suppression
+    rules.add(Rule(id="scanner", endpoint="10.0.0.1", most_score=10, until_us=100 * SECOND))
+    assert site.see(np.arange(10, 60, 1.0)) == []
+    assert states(site.see(np.arange(10, 60, 1.0), device=2))[0] == "new"
+    (worse,) = site.see([61, 62], score=11.0)
+    assert (worse.state, worse.seq) == ("new", 0)
+    assert states(site.tracker.tick(99 * SECOND)) == ["end", "end"]
+    hidden = site.see(np.arange(95, 99, 1.0)) + site.see([101, 102])
+    assert states(hidden) == []
+    (late,) = site.see(np.arange(103, 110, 1.0))
+    assert (late.state, rules.rules) == ("new", ())
+
+
+def test_what_was_hidden_all_its_life_has_no_end(bundle):
+    site = Site(bundle)
+    site.tracker.teller.suppression.add(Rule(id="r", endpoint="10.0.0.1"))
+    assert site.see(np.arange(10, 60, 1.0)) + site.tracker.tick(500 * SECOND) == []
+    assert site.tracker.records() == []
+
+
+def test_a_rule_that_would_hide_everything_is_refused():
+    with pytest.raises(InputError, match="hide everything"):
+        Suppression([Rule(id="all", most_score=1e9)])
+    with pytest.raises(InputError, match="rules already"):
+        Suppression(Rule(id=str(number), endpoint="x") for number in range(MAX_RULES + 1))
