@@ -1,0 +1,307 @@
+"""Messages on their way to the broker: on disk until it has acknowledged them.
+
+The most severe go first, then the oldest; those of one incident always in their order. While they wait, an update
+gives way to a later one of its incident. What is too old, or finds no room, is dropped, the least severe first, and
+counted.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import zlib
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+from emtc_agent.store.database import Database
+
+_LOG = logging.getLogger(__name__)
+_OVERHEAD_BYTES = 64
+"""What a message takes besides its topic and payload."""
+_SIZE = f"length(payload) + length(topic) + {_OVERHEAD_BYTES}"
+_MOST_UNSAVED = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxConfig:
+    """Limits.
+
+    Attributes:
+        max_bytes: Of all that waits.
+    """
+
+    max_bytes: int = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message to send.
+
+    Attributes:
+        topic: Where to.
+        payload: What.
+        severity: 1 to 5; the higher goes first and is kept longer.
+        lifetime_s: Running time after which it is not worth sending any more.
+        incident: Messages of one incident keep their order.
+        replaces: A waiting message with the same text here gives way; empty for none.
+        retain: Whether the broker keeps it.
+    """
+
+    topic: str
+    payload: bytes
+    severity: int
+    lifetime_s: float
+    incident: str = ""
+    replaces: str = ""
+    retain: bool = False
+
+    @property
+    def size_bytes(self) -> int:
+        """Room it takes."""
+        return len(self.payload) + len(self.topic) + _OVERHEAD_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A message that waits; ``expires_in_s`` from now."""
+
+    number: int
+    topic: str
+    payload: bytes
+    severity: int
+    retain: bool
+    expires_in_s: float
+
+
+@dataclass(slots=True)
+class _Unsaved:
+    """What one call of ``put`` handed over and could not be written yet; its messages have negative numbers."""
+
+    messages: dict[int, Outgoing]
+    incidents: dict[str, bytes | None]
+
+
+class Outbox:
+    """The queue.
+
+    Args:
+        database: Where it is kept.
+        config: Limits.
+
+    Attributes:
+        expired, crowded_out, coalesced: Messages that were dropped because they were too old, found no room, or gave
+            way to a later one.
+        garbled: Messages that were dropped because damage to the file had changed them.
+    """
+
+    def __init__(self, database: Database, config: OutboxConfig | None = None) -> None:
+        self.expired = self.crowded_out = self.coalesced = self.garbled = 0
+        self._database = database
+        self._config = config or OutboxConfig()
+        self._in_flight: set[int] = set()
+        self._done: set[int] = set()  # acknowledged, but still on disk
+        self._unsaved: deque[_Unsaved] = deque(maxlen=_MOST_UNSAVED)
+        self._last_unsaved = 0
+        self._size_bytes = self._measure()
+
+    @property
+    def unsaved(self) -> int:
+        """Messages in memory only, because they cannot be written (the disk is full, or read-only)."""
+        return sum(len(one.messages) for one in self._unsaved)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all that waits on disk."""
+        return self._size_bytes
+
+    def __len__(self) -> int:
+        return int(self._database.rows("SELECT count(*) FROM outbox")[0][0])
+
+    def put(self, messages: Iterable[Outgoing], incidents: Mapping[str, bytes | None] | None = None) -> None:
+        """Take messages, and in the same transaction keep (or with None forget) the records of incidents.
+
+        Never fails: what cannot be written waits in memory, and is sent from there.
+        """
+        if len(self._unsaved) == _MOST_UNSAVED:
+            self.crowded_out += len(self._unsaved[0].messages)
+        numbered = {}
+        for message in messages:
+            self._last_unsaved -= 1
+            numbered[self._last_unsaved] = message
+        self._unsaved.append(_Unsaved(numbered, dict(incidents or {})))
+        self.save()
+
+    def save(self) -> None:
+        """Write what waits in memory, as far as that is possible and it is not just being sent."""
+        while self._unsaved and self._in_flight.isdisjoint(self._unsaved[0].messages):
+            try:
+                self._write(self._unsaved[0])
+            except sqlite3.Error as error:
+                _LOG.warning("outbox: cannot write %d message(s) now: %s", self.unsaved, error)
+                return
+            self._unsaved.popleft()
+
+    def next(self, most: int, least_severity: int = 0) -> list[Queued]:
+        """The next messages to send, at most ``most``; each only once until ``delivered`` or ``release``."""
+        now_s = self._database.running_s()
+        try:
+            found = self._database.rows(
+                "SELECT number, topic, payload, rank, retain, expires_s, crc FROM outbox WHERE rank >= ? "
+                "ORDER BY rank DESC, number LIMIT ?",
+                least_severity,
+                most + len(self._in_flight),
+            )
+        except sqlite3.Error as error:
+            _LOG.error("outbox: cannot be read now: %s", error)
+            return []
+        chosen = [
+            Queued(number, topic, payload, rank, bool(retain), expires_s - now_s)
+            for number, topic, payload, rank, retain, expires_s, crc in found
+            if number not in self._in_flight and expires_s > now_s and crc == _crc(topic, payload)
+        ][:most]
+        self._drop_garbled(number for number, topic, payload, *_, crc in found if crc != _crc(topic, payload))
+        chosen += self._next_unsaved(most - len(chosen), least_severity)
+        self._in_flight.update(one.number for one in chosen)
+        return chosen
+
+    def _drop_garbled(self, numbers: Iterable[int]) -> None:
+        """What damage to the file has changed is not sent."""
+        garbled = set(numbers) - self._done
+        self.garbled += len(garbled)
+        self.delivered(garbled)
+
+    def _next_unsaved(self, most: int, least_severity: int) -> list[Queued]:
+        """From memory, in the order of their coming; they are later than all on disk."""
+        waiting = (
+            Queued(number, one.topic, one.payload, one.severity, one.retain, one.lifetime_s)
+            for unsaved in self._unsaved
+            for number, one in unsaved.messages.items()
+            if number not in self._in_flight and one.severity >= least_severity
+        )
+        return list(islice(waiting, most))
+
+    def delivered(self, numbers: Collection[int]) -> None:
+        """The broker has acknowledged them.
+
+        As long as that cannot be written they are only remembered: a restart would send them again, which is allowed.
+        """
+        for unsaved in self._unsaved if any(number < 0 for number in numbers) else ():
+            for number in unsaved.messages.keys() & set(numbers):
+                del unsaved.messages[number]
+        self._in_flight.difference_update(number for number in numbers if number < 0)
+        self._done.update(number for number in numbers if number > 0)
+        if not self._done:
+            return
+        try:
+            with self._database.transaction() as connection:
+                self._size_bytes -= _delete(connection, self._done)[1]
+        except sqlite3.Error as error:
+            _LOG.warning("outbox: cannot note %d delivered message(s) now: %s", len(self._done), error)
+            return
+        self._in_flight.difference_update(self._done)
+        self._done.clear()
+
+    def release(self, numbers: Collection[int] | None = None) -> None:
+        """They (all, if None) were sent but not acknowledged: ``next`` gives them again."""
+        kept = self._in_flight.difference(numbers) if numbers is not None else set()
+        self._in_flight = kept | self._done
+
+    def expire(self) -> None:
+        """Drop what is too old, keep the running time, and try again what could not be written. Call every minute."""
+        self.delivered(())
+        self.save()
+        try:
+            with self._database.transaction() as connection:
+                now_s = self._database.running_s()
+                gone = connection.execute("DELETE FROM outbox WHERE expires_s <= ?", (now_s,)).rowcount
+                self._database.keep_time(connection)
+        except sqlite3.Error as error:
+            _LOG.warning("outbox: cannot be tidied now: %s", error)
+            return
+        self.expired += gone
+        self._size_bytes = self._measure()
+
+    def _write(self, unsaved: _Unsaved) -> None:
+        coalesced = crowded_out = 0
+        size_bytes = self._size_bytes
+        with self._database.transaction() as connection:
+            for message in unsaved.messages.values():
+                number, freed_bytes = self._make_way(connection, message)
+                self._insert(connection, message)
+                coalesced += number
+                size_bytes += message.size_bytes - freed_bytes
+            for incident, record in unsaved.incidents.items():
+                _keep_incident(connection, incident, record)
+            if size_bytes > self._config.max_bytes:
+                crowded_out, freed_bytes = self._make_room(connection, size_bytes - self._config.max_bytes)
+                size_bytes -= freed_bytes
+        self.coalesced += coalesced
+        self.crowded_out += crowded_out
+        self._size_bytes = size_bytes
+
+    def _make_way(self, connection: sqlite3.Connection, message: Outgoing) -> tuple[int, int]:
+        """Drop what the message replaces, unless it is being sent; returns how many and their bytes."""
+        if not message.replaces:
+            return 0, 0
+        found = connection.execute("SELECT number FROM outbox WHERE replaces = ?", (message.replaces,)).fetchall()
+        return _delete(connection, {number for (number,) in found} - self._in_flight)
+
+    def _insert(self, connection: sqlite3.Connection, message: Outgoing) -> None:
+        rank = message.severity
+        if message.incident:
+            # All of an incident rank alike, so that they stay in order when a later one is more severe.
+            (highest,) = connection.execute(
+                "SELECT max(rank) FROM outbox WHERE incident = ?", (message.incident,)
+            ).fetchone()
+            if highest is not None and rank > highest:
+                connection.execute("UPDATE outbox SET rank = ? WHERE incident = ?", (rank, message.incident))
+            rank = max(rank, highest or 0)
+        expires_s = self._database.running_s() + message.lifetime_s
+        connection.execute(
+            "INSERT INTO outbox VALUES (NULL,?,?,?,?,?,?,?,?)",
+            (
+                rank,
+                message.incident,
+                message.replaces,
+                message.topic,
+                message.payload,
+                int(message.retain),
+                expires_s,
+                _crc(message.topic, message.payload),
+            ),
+        )
+
+    def _make_room(self, connection: sqlite3.Connection, over_bytes: int) -> tuple[int, int]:
+        """Drop the least severe, of these what can be said again (updates), of these the oldest."""
+        found = connection.execute(f"SELECT number, {_SIZE} FROM outbox ORDER BY rank, replaces = '', number")  # noqa: S608
+        gone = set()
+        for number, size_bytes in found:
+            if over_bytes <= 0:
+                break
+            if number not in self._in_flight:
+                over_bytes -= size_bytes
+                gone.add(number)
+        return _delete(connection, gone)
+
+    def _measure(self) -> int:
+        return int(self._database.rows(f"SELECT coalesce(sum({_SIZE}), 0) FROM outbox")[0][0])  # noqa: S608
+
+
+def _delete(connection: sqlite3.Connection, numbers: Collection[int]) -> tuple[int, int]:
+    """Delete messages; returns how many there were and their bytes."""
+    sql = f"DELETE FROM outbox WHERE number = ? RETURNING {_SIZE}"  # noqa: S608
+    sizes = [size for number in numbers for (size,) in connection.execute(sql, (number,)).fetchall()]
+    return len(sizes), sum(sizes)
+
+
+def _crc(topic: str, payload: bytes) -> int:
+    return zlib.crc32(payload, zlib.crc32(topic.encode()))
+
+
+def _keep_incident(connection: sqlite3.Connection, incident: str, record: bytes | None) -> None:
+    if record is None:
+        connection.execute("DELETE FROM incidents WHERE id = ?", (incident,))
+    else:
+        connection.execute("INSERT OR REPLACE INTO incidents VALUES (?, ?)", (incident, record))
