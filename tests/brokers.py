@@ -29,9 +29,9 @@ def embedded():
 
 
 @contextmanager
-def mosquitto(folder, *lines):
+def mosquitto(folder, *lines, port=None):
     """URL of a mosquitto with further configuration lines (anonymous by default)."""
-    port = free_port()
+    port = port or free_port()
     access = [] if any(line.startswith("allow_anonymous") for line in lines) else ["allow_anonymous true"]
     config = folder / "mosquitto.conf"
     user = ["user root"] if os.geteuid() == 0 else []

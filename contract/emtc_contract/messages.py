@@ -1,4 +1,4 @@
-"""MQTT payloads: status, info, health and alert (see docs/messages.md; JSON Schema in docs/schemas/).
+"""MQTT payloads: status, info, health, alert, device and digest (see docs/messages.md; JSON Schema in docs/schemas/).
 
 All times are RFC 3339 UTC strings. Unknown fields are ignored by readers, so fields can be added.
 """
@@ -53,6 +53,21 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     scored: int
     incidents_open: int
     rss_bytes: int
+    uptime_s: float = 0.0
+    cpu_s: float = 0.0
+    freezes: int = 0
+    time_jumps: int = 0
+    queued: int = 0
+    queued_bytes: int = 0
+    lost_messages: int = 0
+    connections: int = 0
+    month_bytes: int = 0
+    level: Literal["everything", "digests", "critical"] = "everything"
+    store_damaged: int = 0
+    interfaces_missing: tuple[str, ...] = ()
+    learning: str = ""
+    drift: str = ""
+    update: str = ""
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,13 +150,38 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     flow: Flow | None = None
 
 
-Message = Status | Info | Health | Alert
-_M = TypeVar("_M", Status, Info, Health, Alert)
-BY_CHANNEL: dict[str, type[Status] | type[Info] | type[Health] | type[Alert]] = {
+class Device(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a device behaves now (retained, on change)."""
+
+    id: str
+    state: Literal["normal", "suspect", "anomalous"]
+    since: str
+    boot: str
+    incident: str | None = None
+
+
+class Digest(msgspec.Struct, frozen=True, kw_only=True):
+    """Incidents in numbers, when the link's budget runs out and they are not told one by one."""
+
+    ts: str
+    boot: str
+    since: str
+    opened: int
+    ended: int
+    by_severity: dict[str, int]
+    by_family: dict[str, int]
+    waiting: int
+
+
+Message = Status | Info | Health | Alert | Device | Digest
+_M = TypeVar("_M", Status, Info, Health, Alert, Device, Digest)
+BY_CHANNEL: dict[str, type[Message]] = {
     "status": Status,
     "info": Info,
     "health": Health,
     "alert": Alert,
+    "device": Device,
+    "digest": Digest,
 }
 
 

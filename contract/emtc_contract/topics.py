@@ -11,7 +11,7 @@ from emtc_contract.errors import MessageError
 ROOT = "emtc/v1"
 _NAME = re.compile(r"[a-z0-9-]{1,64}\Z")
 _DEVICE = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z")
-_CHANNELS = frozenset({"status", "info", "health", "alert", "model"})
+_CHANNELS = frozenset({"status", "info", "health", "alert", "digest", "model"})
 _WITH_ARGUMENT = frozenset({"device", "cmd", "reply", "chunk"})
 
 

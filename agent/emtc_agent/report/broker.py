@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-import ssl
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -14,6 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from emtc_agent.report.credentials import Credentials
 from emtc_contract.errors import InputError, LinkError
 
 CONNECT_TIMEOUT_S = 10.0
@@ -78,6 +79,7 @@ class Connection:
         client_id: Unique per connection.
         allow_plain: Allow a connection without TLS to another host.
         ca_file: Certificate authorities for TLS; the system's if None.
+        certificate, private_key: Of this client, where the broker wants one.
         keepalive_s: Seconds between signs of life.
     """
 
@@ -88,6 +90,8 @@ class Connection:
         *,
         allow_plain: bool = False,
         ca_file: str | None = None,
+        certificate: str | None = None,
+        private_key: str | None = None,
         keepalive_s: int = 60,
     ) -> None:
         if not (url.tls or url.is_loopback or allow_plain):
@@ -99,7 +103,8 @@ class Connection:
         if url.user:
             self.client.username_pw_set(url.user, url.password)
         if url.tls:
-            self.client.tls_set_context(_tls(ca_file))
+            ca, own, key = (None if name is None else Path(name) for name in (ca_file, certificate, private_key))
+            self.client.tls_set_context(Credentials(ca, own, key).tls())
         self._keepalive_s = keepalive_s
         self._answered = threading.Event()
         self._refusal: str | None = None
@@ -136,15 +141,6 @@ class Connection:
         if not reason.is_failure:
             self.on_session()
         self._answered.set()
-
-
-def _tls(ca_file: str | None) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise InputError(f"{ca_file}: no certificate authorities: {_reason(error)}") from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 def _reason(error: Exception) -> str:

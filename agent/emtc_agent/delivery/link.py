@@ -1,0 +1,352 @@
+"""The link to the broker: a thread that connects, sends what the outbox holds, and takes requests.
+
+It never gives up: refused or unreachable, it waits longer each time and tells why. Nothing here blocks the capture.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from paho.mqtt.client import MQTTMessage
+
+from emtc_agent.delivery.backoff import Backoff
+from emtc_agent.delivery.pacing import Pace
+from emtc_agent.delivery.request import Request
+from emtc_agent.delivery.session import Session, Will, received_properties
+from emtc_agent.delivery.traffic import Traffic, carried_bytes
+from emtc_agent.report.broker import BrokerUrl
+from emtc_agent.report.credentials import Credentials
+from emtc_agent.store import Outbox
+from emtc_contract.errors import EmtcError, MessageError
+from emtc_contract.messages import Status, encode
+from emtc_contract.topics import build, parse, subscription
+
+_LOG = logging.getLogger(__name__)
+_MOST_REQUESTS = 64
+_MOST_REPLIES = 256
+_GOODBYE_S = 5.0
+_TIDY_EVERY_S = 60.0
+_MEASURE_EVERY_S = 10.0
+_REFUSED_WAIT_S = 60.0
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkConfig:
+    """How to reach the broker.
+
+    Attributes:
+        url: Broker.
+        client, gateway: Parts of the topics.
+        boot: Id of this run.
+        credentials: Certificates and password.
+        keepalive_s: Longest silence.
+        retry_at_most_every_s: Longest pause between attempts.
+        messages_per_s: Rate of sending, after the first ``burst``.
+        burst: So many go at once.
+        spread_s: After a loss, what waits is held back for a random part of this.
+        further: Further topics to listen to.
+    """
+
+    url: BrokerUrl
+    client: str
+    gateway: str
+    boot: str
+    credentials: Credentials = field(default_factory=Credentials)
+    keepalive_s: int = 900
+    retry_at_most_every_s: float = 300.0
+    messages_per_s: float = 20.0
+    burst: int = 50
+    spread_s: float = 5.0
+    further: tuple[str, ...] = ()
+
+
+class Link(threading.Thread):
+    """The thread; start it, ``stop`` it.
+
+    Args:
+        config: How to reach the broker.
+        outbox: What to send.
+        traffic: Counts what is carried, and says what may go.
+        retained: Topics and payloads the broker keeps; told again on each connection. The gateway's status is added.
+
+    Attributes:
+        requests: What was asked of this gateway, for the main loop.
+        connections: Sessions so far.
+        refused: Messages that the broker refused.
+        overrun: Requests that came faster than they were handled.
+        reason: Why there is no session now; empty if there is one.
+        pair: Own and the broker's address of the present session.
+    """
+
+    def __init__(
+        self,
+        config: LinkConfig,
+        outbox: Outbox,
+        traffic: Traffic,
+        on_request: Callable[[], None] = lambda: None,
+        rng: random.Random | None = None,
+    ) -> None:
+        super().__init__(name="link", daemon=True)
+        self.requests: queue.Queue[Request] = queue.Queue(_MOST_REQUESTS)
+        self.connections = self.refused = self.overrun = 0
+        self.reason = "not connected yet"
+        self.pair: tuple[Address, Address] | None = None
+        self._config, self._outbox, self._traffic, self._on_request = config, outbox, traffic, on_request
+        self._rng = rng or random.SystemRandom()
+        self._status_topic = build(config.client, config.gateway, "status")
+        self._lock = threading.Lock()
+        self._retained: dict[str, bytes] = {}
+        self._untold: dict[str, None] = {}  # retained topics to be told, in order
+        self._replies: queue.Queue[tuple[str, bytes, bytes | None]] = queue.Queue(_MOST_REPLIES)
+        self._wanted: frozenset[str] = frozenset()
+        self._subscribed: frozenset[str] = frozenset()
+        self._sent: dict[int, int] = {}  # message id -> number in the outbox
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._stopping = threading.Event()
+        self._hold_until_s = 0.0
+        self._measured_bytes = 0
+
+    # For other threads.
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a session."""
+        return self.pair is not None
+
+    def nudge(self) -> None:
+        """There is something to send."""
+        os.eventfd_write(self._wake, 1)
+
+    def retain(self, topic: str, payload: bytes | None) -> None:
+        """Tell a retained message, now and on each connection; None takes it off the broker and forgets it."""
+        with self._lock:
+            if self._retained.get(topic) == payload:
+                return
+            if payload is None:
+                self._retained[topic] = b""
+            else:
+                self._retained[topic] = payload
+            self._untold[topic] = None
+        self.nudge()
+
+    def retell(self, topics: Iterable[str]) -> None:
+        """Tell retained messages once more."""
+        with self._lock:
+            self._untold.update(dict.fromkeys(topic for topic in topics if topic in self._retained))
+        self.nudge()
+
+    def reply(self, request: Request, payload: bytes) -> None:
+        """Answer a request, if it wants one."""
+        if request.reply_to is None:
+            return
+        try:
+            self._replies.put_nowait((request.reply_to, payload, request.correlation))
+        except queue.Full:
+            self.overrun += 1
+        self.nudge()
+
+    def want(self, topics: Iterable[str]) -> None:
+        """Listen to these topics too, and to no other further ones."""
+        self._wanted = frozenset(topics)
+        self.nudge()
+
+    def stop(self) -> None:
+        """Send what waits as far as that is quick, say goodbye, and end the thread."""
+        self._stopping.set()
+        self.nudge()
+        if self.is_alive():
+            self.join(_GOODBYE_S * 3)
+
+    # The thread.
+
+    def run(self) -> None:
+        """Connect again and again."""
+        backoff = Backoff(most_s=self._config.retry_at_most_every_s, rng=self._rng)
+        while not self._stopping.is_set():
+            begin_s = time.monotonic()
+            try:
+                session = self._connect()
+                self._serve(session)
+                told = session.lost or "stopped"
+            except EmtcError as error:
+                told = str(error)
+            self._ended(told)
+            if not self._stopping.is_set():
+                wait_s = backoff.next_s(time.monotonic() - begin_s)
+                _LOG.warning("link: %s; next attempt in %.0f s", told, wait_s)
+                self._stopping.wait(wait_s)
+
+    def _connect(self) -> Session:
+        config = self._config
+        will = Will(self._status_topic, encode(Status(state="lost", boot=config.boot)))
+        client_id = f"emtc-{config.client}-{config.gateway}"
+        session = Session(
+            config.url, client_id, config.credentials, will, config.keepalive_s, self._received, self._answered
+        )
+        channel = session.channel
+        if channel is not None:
+            self.pair = channel.getsockname()[:2], channel.getpeername()[:2]
+        self._begin(session)
+        return session
+
+    def _begin(self, session: Session) -> None:
+        config = self._config
+        self.reason = ""
+        self._measured_bytes = 0
+        if self.connections:
+            self._hold_until_s = time.monotonic() + self._rng.uniform(0, config.spread_s)
+        self.connections += 1
+        self._outbox.release()
+        session.publish(self._status_topic, encode(Status(state="online", boot=config.boot)), retain=True)
+        own = [subscription(channel, config.client, config.gateway) for channel in ("cmd", "model")]
+        session.subscribe([*own, *config.further])
+        self._subscribed = frozenset()
+        with self._lock:
+            self._untold = dict.fromkeys(self._retained)
+        _LOG.info("link: connected to %s", config.url)
+
+    def _serve(self, session: Session) -> None:
+        """Until the session is lost or the gateway stops."""
+        pace = Pace(self._config.messages_per_s, self._config.burst)
+        tidy_s = measure_s = 0.0
+        until_s: float | None = None
+        while session.lost is None:
+            now_s = time.monotonic()
+            if self._stopping.is_set() and until_s is None:
+                until_s = now_s + _GOODBYE_S
+                self._say_goodbye(session)
+            if until_s is not None and (now_s >= until_s or not session.in_flight):
+                break
+            self._send(session, pace, now_s)
+            if now_s >= tidy_s:
+                tidy_s = now_s + _TIDY_EVERY_S
+                self._outbox.expire()
+            if now_s >= measure_s:
+                measure_s = now_s + _MEASURE_EVERY_S
+                self._measure(session)
+            session.turn(self._patience_s(pace, now_s), self._wake)
+            self._drain_wake()
+        self._measure(session)
+        session.close()
+
+    def _patience_s(self, pace: Pace, now_s: float) -> float:
+        """How long nothing has to be done unless something happens."""
+        if now_s < self._hold_until_s:
+            return self._hold_until_s - now_s
+        return pace.wait_s or 1.0
+
+    def _send(self, session: Session, pace: Pace, now_s: float) -> None:
+        self._follow(session)
+        self._send_replies(session)
+        self._send_retained(session)
+        if now_s < self._hold_until_s or self._stopping.is_set():
+            return
+        most = min(session.room, pace.allowed(now_s))
+        chosen = self._outbox.next(most, int(self._traffic.level)) if most else []
+        for one in chosen:
+            if session.largest_bytes is not None and len(one.payload) > session.largest_bytes:
+                self.refused += 1
+                self._outbox.delivered([one.number])
+                continue
+            expiry_s = max(int(one.expires_in_s), 1)
+            mid = session.publish(one.topic, one.payload, retain=one.retain, MessageExpiryInterval=expiry_s)
+            self._sent[mid] = one.number
+        pace.spend(len(chosen))
+
+    def _send_replies(self, session: Session) -> None:
+        while session.room and not self._replies.empty():
+            topic, payload, correlation = self._replies.get_nowait()
+            session.publish(topic, payload, CorrelationData=correlation)
+
+    def _send_retained(self, session: Session) -> None:
+        while session.room:
+            with self._lock:
+                topic = next(iter(self._untold), None)
+                if topic is None:
+                    return
+                del self._untold[topic]
+                payload = self._retained[topic]
+                if not payload:
+                    del self._retained[topic]
+            session.publish(topic, payload, retain=True)
+
+    def _follow(self, session: Session) -> None:
+        wanted = self._wanted
+        if wanted != self._subscribed:
+            session.unsubscribe(sorted(self._subscribed - wanted))
+            session.subscribe(sorted(wanted - self._subscribed))
+            self._subscribed = wanted
+
+    def _say_goodbye(self, session: Session) -> None:
+        session.publish(self._status_topic, encode(Status(state="stopped", boot=self._config.boot)), retain=True)
+
+    def _answered(self, mid: int, refusal: str | None) -> None:
+        number = self._sent.pop(mid, None)
+        if refusal is not None:
+            self.refused += 1
+            _LOG.error("link: the broker refused a message: %s", refusal)
+            self._hold_until_s = time.monotonic() + _REFUSED_WAIT_S
+            if number is not None:
+                self._outbox.release([number])
+        elif number is not None:
+            self._outbox.delivered([number])
+
+    def _received(self, message: MQTTMessage) -> None:
+        try:
+            request = self._request(message)
+        except (MessageError, UnicodeDecodeError) as error:
+            _LOG.warning("link: ignored a message: %s", error)
+            return
+        try:
+            self.requests.put_nowait(request)
+        except queue.Full:
+            self.overrun += 1
+            self.reply(request, b'{"error":"busy"}')
+            return
+        self._on_request()
+
+    def _request(self, message: MQTTMessage) -> Request:
+        if message.topic in self._config.further:
+            return Request("further", message.topic, bytes(message.payload))
+        topic = parse(message.topic)
+        told = received_properties(message)
+        reply_to = told.get("ResponseTopic")
+        return Request(
+            topic.channel,
+            topic.argument or "",
+            bytes(message.payload),
+            self._own_reply_topic(reply_to) if reply_to else None,
+            told.get("CorrelationData"),
+        )
+
+    def _own_reply_topic(self, text: str) -> str:
+        """An answer goes below this gateway's own topics only: a request must not make it write elsewhere."""
+        topic = parse(text)
+        if (topic.client, topic.gateway, topic.channel) != (self._config.client, self._config.gateway, "reply"):
+            raise MessageError(f"answers go to emtc/v1/{self._config.client}/{self._config.gateway}/reply/... only")
+        return text
+
+    def _measure(self, session: Session) -> None:
+        channel = session.channel
+        carried = carried_bytes(channel) if channel is not None else 0
+        self._traffic.add(carried - self._measured_bytes)
+        self._measured_bytes = max(carried, self._measured_bytes)
+
+    def _ended(self, reason: str) -> None:
+        self.pair = None
+        self.reason = reason
+        self._sent.clear()
+        self._outbox.release()
+
+    def _drain_wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._wake)
