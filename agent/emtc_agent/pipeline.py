@@ -5,6 +5,7 @@ Data moves one way: batch -> windows -> scores -> incidents -> alerts.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from emtc_agent.addresses import endpoint_text, ip_text
-from emtc_agent.detector import Scorer
+from emtc_agent.detector import Scored, Scorer
 from emtc_agent.feature_files import FeatureRows
 from emtc_agent.incidents import IncidentTracker
 from emtc_agent.packets import PacketBatch
@@ -32,6 +33,7 @@ class Pipeline:
         tracker: Makes incidents of them.
 
     Attributes:
+        observers: Called with the windows and scores of each batch, after the tracker, and the seconds scoring took.
         extracted: Counters of extraction, over all streams that have ended.
         scored: Windows scored so far.
     """
@@ -39,6 +41,7 @@ class Pipeline:
     open_extractor: Callable[[], Extractor]
     scorer: Scorer
     tracker: IncidentTracker
+    observers: list[Callable[[Windows, Scored, float], None]] = field(default_factory=list)
     extracted: ExtractorStats = field(default_factory=ExtractorStats)
     scored: int = 0
     _extractor: Extractor | None = None
@@ -55,6 +58,33 @@ class Pipeline:
         alerts = self._judge(self._extractor.tick(now_us)) if self._extractor is not None else []
         return alerts + self.tracker.tick(now_us)
 
+    def halt(self) -> list[Alert]:
+        """End of the program but not of the stream: judge what is left; incidents stay open."""
+        alerts: list[Alert] = []
+        if self._extractor is not None:
+            alerts = self._judge(self._extractor.finish())
+            self.extracted.add(self._extractor.stats)
+        self._extractor = None
+        return alerts
+
+    def take_extractor(self) -> Extractor | None:
+        """Hand the extractor of this stream over to another pipeline (``go_on_with``)."""
+        extractor, self._extractor = self._extractor, None
+        return extractor
+
+    def go_on_with(self, extractor: Extractor | None) -> None:
+        """Go on with the stream of another pipeline."""
+        self._extractor = extractor
+
+    @property
+    def stats(self) -> ExtractorStats:
+        """Counters of extraction so far."""
+        total = ExtractorStats()
+        total.add(self.extracted)
+        if self._extractor is not None:
+            total.add(self._extractor.stats)
+        return total
+
     def finish(self) -> list[Alert]:
         """End of the stream: judge what is left and close every incident; the next packets begin another stream."""
         alerts: list[Alert] = []
@@ -68,9 +98,14 @@ class Pipeline:
     def _judge(self, windows: Windows) -> list[Alert]:
         if not len(windows):
             return []
+        begin_s = time.perf_counter()
         scored = self.scorer.score(windows)
+        seconds = time.perf_counter() - begin_s
         self.scored += len(scored.index)
-        return self.tracker.observe(windows, scored)
+        alerts = self.tracker.observe(windows, scored)
+        for observer in self.observers:
+            observer(windows, scored, seconds)
+        return alerts
 
 
 def feature_rows(windows: Windows, schema: FeatureSchema, source: str) -> FeatureRows:

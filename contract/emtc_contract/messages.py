@@ -38,6 +38,7 @@ class Info(msgspec.Struct, frozen=True, kw_only=True):
     runtime: str
     interfaces: tuple[str, ...]
     boot: str
+    settings_digest: str = ""
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):

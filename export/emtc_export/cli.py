@@ -13,6 +13,8 @@ from emtc_agent.detector import load_bundle
 from emtc_agent.errors import OneLineErrors
 from emtc_contract.bundle import Manifest, encode_manifest
 from emtc_contract.errors import RuntimeMissingError
+from emtc_contract.topics import build as build_topic
+from emtc_contract.updates import MAX_CHUNK_BYTES, MIN_CHUNK_BYTES
 
 _CONVERTER = "pip install torch==2.13.0, then 'emtc-guard[export-tflite]'"
 _TABLE_WIDTH = 110
@@ -130,6 +132,46 @@ def sign(bundle_file: Path, secret: Path, password: str | None) -> None:
     if password is None and signing.is_encrypted(secret):
         password = click.prompt("Password", hide_input=True)
     click.echo(f"{signing.sign(bundle_file, secret, password or '')}: signed")
+
+
+@main.command()
+@_BUNDLE
+@click.option("--key", "secret", type=click.Path(dir_okay=False, path_type=Path), required=True, help="NAME.key")
+@click.option("--password", envvar="EMTC_KEY_PASSWORD", help="Of the key. Default: asks if needed.", show_envvar=True)
+@click.option("--url", help="Where gateways can get BUNDLE: https://... Default: from the broker, in chunks.")
+@click.option(
+    "--chunk-bytes",
+    type=click.IntRange(MIN_CHUNK_BYTES, MAX_CHUNK_BYTES),
+    metavar="N",
+    help="Size of the chunks. Default: 65536.",
+)
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="A folder.")
+@click.option("--to", metavar="CLIENT/GATEWAY", help="Also print how to publish it to this gateway.")
+def announce(
+    bundle_file: Path,
+    secret: Path,
+    password: str | None,
+    url: str | None,
+    chunk_bytes: int | None,
+    output: Path,
+    to: str | None,
+) -> None:
+    """Announce BUNDLE to gateways that trust the key: writes announcement.json, and the chunks if there is no --url.
+
+    Publish everything retained: announcement.json at emtc/v1/CLIENT/GATEWAY/model, each chunk at .../chunk/ITS-NAME.
+    """
+    from emtc_export import announcing, signing
+
+    if url is not None and chunk_bytes is not None:
+        raise click.UsageError("either --url or --chunk-bytes")
+    client, _, gateway = (to or "").partition("/")
+    if to is not None:
+        build_topic(client, gateway, "model")
+    if password is None and signing.is_encrypted(secret):
+        password = click.prompt("Password", hide_input=True, err=True)
+    files = announcing.announce(bundle_file, secret, password or "", output, url=url, chunk_bytes=chunk_bytes)
+    for line in announcing.commands(files, client, gateway) if to is not None else map(str, files):
+        click.echo(line)
 
 
 def _show(manifest: Manifest, path: Path) -> None:

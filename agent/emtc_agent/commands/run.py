@@ -1,97 +1,91 @@
-"""``emtc-agent run``: incidents on live interfaces, as they happen."""
+"""``emtc-agent run``: the gateway's process: incidents on live interfaces, as they happen."""
 
 from __future__ import annotations
 
-import secrets
-import signal
+import logging
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
-from types import FrameType
+from pathlib import Path
+from typing import Any
 
 import click
+import msgspec
 
-from emtc_agent.commands.options import (
-    BundleChoice,
-    RuntimeChoice,
-    broker_options,
-    bundle_options,
-    edge_options,
-    runtime_options,
-)
-from emtc_agent.commands.replay import build_pipeline, gateway_name, summarize
-from emtc_agent.features import EdgeConfig
-from emtc_agent.pipeline import Pipeline
-from emtc_agent.report.broker import BrokerUrl
+from emtc_agent.commands.options import add_options
+from emtc_agent.commands.summary import summarize
+from emtc_agent.daemon import Daemon, Order
+from emtc_agent.daemon.parts import Place
+from emtc_agent.detector import RUNTIMES
 from emtc_agent.report.jsonl import JsonLines
-from emtc_agent.report.mqtt import MqttPublisher
-from emtc_agent.report.reporter import Reporter
 from emtc_agent.report.table import IncidentLines, summary_table
-from emtc_agent.sources.live import LiveCapture
-from emtc_agent.sources.ring import RingConfig
-from emtc_contract.messages import Alert
+from emtc_agent.settings import Settings, load_settings
+from emtc_agent.settings.checks import first_conflict
+from emtc_agent.settings.model import Section
+from emtc_contract.errors import InputError
 
-_LATE_US = 1_000_000
-"""How long after its time a packet may still come out of a ring; windows wait that long for it."""
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def _settings_options(command: Any) -> Any:
+    """Options that say the same as a setting, and count more than the file."""
+    return add_options(
+        command,
+        click.option("-i", "--interface", "interfaces", multiple=True, help="Where to listen; repeat for more."),
+        click.option("--mqtt", "mqtt_url", metavar="URL", help="Report to mqtt[s]://[user:pass@]host[:port]"),
+        click.option("--client", help="Client part of the MQTT topics.  [default: local]"),
+        click.option("--gateway", help="Gateway part of the MQTT topics. Default: this host's name."),
+        click.option("--ca-file", type=click.Path(dir_okay=False), help="Certificate authorities for mqtts://."),
+        click.option("--allow-plain", is_flag=True, help="Allow MQTT without TLS to another host."),
+        click.option("--state", type=click.Path(file_okay=False), help="Folder for what has to outlive a restart."),
+        click.option("--bundle", type=click.Path(dir_okay=False), help="Model bundle. Default: the shipped one."),
+        click.option(
+            "--bundle-key",
+            "bundle_keys",
+            multiple=True,
+            type=click.Path(dir_okay=False),
+            metavar="PUB",
+            help="Take only a bundle signed by this minisign key; repeat for several.",
+        ),
+        click.option("--runtime", type=click.Choice([kind.name for kind in RUNTIMES]), help="What runs the model."),
+        click.option(
+            "--device-network",
+            "device_networks",
+            multiple=True,
+            metavar="CIDR",
+            help="Network the devices live in; repeat for several. Default: the private address ranges.",
+        ),
+        click.option("--snaplen", type=click.IntRange(64, 1_024), help="Bytes looked at of each packet."),
+    )
 
 
 @click.command()
-@click.option(
-    "-i", "--interface", "interfaces", multiple=True, required=True, help="Where to listen; repeat for more."
-)
-@bundle_options
-@click.option("--mqtt", "mqtt_url", metavar="URL", help="Report to this broker: mqtt[s]://[user:pass@]host[:port]")
-@click.option("--client", default="local", show_default=True, help="Client part of the MQTT topics.")
-@click.option("--gateway", help="Gateway part of the MQTT topics. Default: this host's name.")
-@broker_options
+@click.option("-c", "--config", "file", type=_FILE, help="Settings file; see `emtc-agent config sample`.")
+@_settings_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines only: alerts, then one summary.")
 @click.option("--seconds", type=click.FloatRange(min=0), help="End after so many seconds.")
-@click.option(
-    "--snaplen",
-    type=click.IntRange(64, 1_024),
-    default=RingConfig().snaplen,
-    show_default=True,
-    help="Bytes looked at of each packet.",
-)
-@runtime_options
-@edge_options
-def run(
-    interfaces: tuple[str, ...],
-    bundle: BundleChoice,
-    mqtt_url: str | None,
-    client: str,
-    gateway: str | None,
-    allow_plain: bool,
-    ca_file: str | None,
-    as_json: bool,
-    seconds: float | None,
-    snaplen: int,
-    choice: RuntimeChoice,
-    edge: EdgeConfig,
-) -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Log what goes well, too.")
+def run(file: Path | None, as_json: bool, seconds: float | None, verbose: bool, **given: Any) -> None:
     """Watch live interfaces and tell incidents as they happen, until Ctrl-C or SIGTERM.
 
-    Interfaces carry Ethernet, or raw IP as those of modems. Needs CAP_NET_RAW. Packets are looked at up to --snaplen
-    bytes and never kept.
+    Interfaces carry Ethernet, or raw IP as those of modems. Needs CAP_NET_RAW. Packets are looked at up to the
+    snaplen and never kept. Options count more than the settings file, which SIGHUP reads again. With a state folder
+    nothing that was to be reported is lost, whatever happens to the link or to this process.
     """
-    boot = secrets.token_hex(8)
-    pipeline, info = build_pipeline(bundle.load(), choice, edge, boot)
-    with ExitStack() as stack:
-        source = stack.enter_context(LiveCapture(interfaces, RingConfig(snaplen=snaplen)))
-        lines = JsonLines(sys.stdout)
-        reporters: list[Reporter] = [lines if as_json else _lines_for_people()]
-        if mqtt_url:
-            url, topic_gateway = BrokerUrl.parse(mqtt_url), gateway or gateway_name()
-            publisher = MqttPublisher(url, client, topic_gateway, info, allow_plain=allow_plain, ca_file=ca_file)
-            reporters.append(stack.enter_context(publisher))
-        until = Until(seconds)
-        click.echo(f"watching {', '.join(interfaces)}", err=True)
-        begin = time.monotonic()
-        for alert in watch(pipeline, source, until):
-            for reporter in reporters:
-                reporter.publish(alert)
-        counters = summarize(pipeline, source.losses(), time.monotonic() - begin)
+    logging.basicConfig(
+        level=logging.INFO if verbose or file else logging.WARNING,
+        format="%(levelname)s %(message)s",
+        stream=sys.stderr,
+    )
+    settings = _with_options(load_settings(file) if file else Settings(), given)
+    lines = JsonLines(sys.stdout)
+    reporters = (lines if as_json else _lines_for_people(),)
+    place = Place(file.resolve().parent if file else Path.cwd())
+    daemon = Daemon(Order(settings, place, file, seconds, reporters))
+    with daemon.capture() as capture:
+        click.echo(f"watching {', '.join(settings.capture.interfaces)}", err=True)
+        begin_s = time.monotonic()
+        daemon.run(capture)
+        counters = summarize(daemon.engine.pipeline, capture.losses(), time.monotonic() - begin_s)
     if as_json:
         lines.summary(counters)
     else:
@@ -100,35 +94,40 @@ def run(
         summary_table(counters, Console())
 
 
+_SETTING_OF = {
+    "interfaces": ("capture", "interfaces"),
+    "mqtt_url": ("broker", "url"),
+    "client": ("gateway", "client"),
+    "gateway": ("gateway", "name"),
+    "ca_file": ("broker", "ca_file"),
+    "allow_plain": ("broker", "allow_plain"),
+    "state": ("state", "folder"),
+    "bundle": ("model", "bundle"),
+    "bundle_keys": ("model", "keys"),
+    "runtime": ("model", "runtime"),
+    "device_networks": ("capture", "device_networks"),
+    "snaplen": ("capture", "snaplen"),
+}
+
+
+def _with_options(settings: Settings, given: dict[str, Any]) -> Settings:
+    """The settings with what was given as options; raises InputError if they do not go together."""
+    for option, (section, key) in _SETTING_OF.items():
+        if given[option]:
+            old: Section = getattr(settings, section)
+            changed = msgspec.structs.replace(old, **{key: given[option]})
+            settings = msgspec.structs.replace(settings, **{section: changed})
+    try:
+        settings = msgspec.convert(msgspec.to_builtins(settings), Settings)
+    except msgspec.ValidationError as error:
+        raise InputError(f"options: {error}") from None
+    conflict = first_conflict(settings, from_file=False)
+    if conflict:
+        raise InputError(f"options: {conflict[1]}")
+    return settings
+
+
 def _lines_for_people() -> IncidentLines:
     from rich.console import Console
 
     return IncidentLines(Console(soft_wrap=True))
-
-
-class Until:
-    """Says when to stop: after a time, or on the first SIGINT or SIGTERM."""
-
-    def __init__(self, seconds: float | None) -> None:
-        self._deadline = None if seconds is None else time.monotonic() + seconds
-        self._signalled = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._stop)
-
-    def __call__(self) -> bool:
-        """Whether it is time."""
-        return self._signalled or (self._deadline is not None and time.monotonic() >= self._deadline)
-
-    def _stop(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
-        self._signalled = True
-
-
-def watch(pipeline: Pipeline, source: LiveCapture, until: Until) -> Iterator[Alert]:
-    """Every alert as soon as it is known."""
-    for batch in source.batches(until):
-        if batch is not None:
-            yield from pipeline.push(batch)
-        else:
-            yield from pipeline.tick(time.time_ns() // 1_000 - _LATE_US)
-    yield from pipeline.finish()

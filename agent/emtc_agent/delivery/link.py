@@ -14,9 +14,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from paho.mqtt.client import MQTTMessage
 
+from emtc_agent.addresses import time_text
 from emtc_agent.delivery.backoff import Backoff
 from emtc_agent.delivery.pacing import Pace
 from emtc_agent.delivery.request import Request
@@ -69,6 +71,14 @@ class LinkConfig:
     further: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Retained:
+    """What the broker keeps; empty to take it away."""
+
+    payload: bytes
+    expiry_s: int | None
+
+
 class Link(threading.Thread):
     """The thread; start it, ``stop`` it.
 
@@ -76,7 +86,7 @@ class Link(threading.Thread):
         config: How to reach the broker.
         outbox: What to send.
         traffic: Counts what is carried, and says what may go.
-        retained: Topics and payloads the broker keeps; told again on each connection. The gateway's status is added.
+        on_request: Called from this thread when a request has come.
 
     Attributes:
         requests: What was asked of this gateway, for the main loop.
@@ -104,7 +114,7 @@ class Link(threading.Thread):
         self._rng = rng or random.SystemRandom()
         self._status_topic = build(config.client, config.gateway, "status")
         self._lock = threading.Lock()
-        self._retained: dict[str, bytes] = {}
+        self._retained: dict[str, _Retained] = {}
         self._untold: dict[str, None] = {}  # retained topics to be told, in order
         self._replies: queue.Queue[tuple[str, bytes, bytes | None]] = queue.Queue(_MOST_REPLIES)
         self._wanted: frozenset[str] = frozenset()
@@ -126,15 +136,19 @@ class Link(threading.Thread):
         """There is something to send."""
         os.eventfd_write(self._wake, 1)
 
-    def retain(self, topic: str, payload: bytes | None) -> None:
-        """Tell a retained message, now and on each connection; None takes it off the broker and forgets it."""
+    def retain(self, topic: str, payload: bytes | None, expiry_s: float | None = None) -> None:
+        """Tell a retained message, now and on each connection; None takes it off the broker and forgets it.
+
+        Args:
+            topic: Where.
+            payload: What.
+            expiry_s: How long the broker shall keep it.
+        """
+        kept = _Retained(payload or b"", None if expiry_s is None else max(int(expiry_s), 1))
         with self._lock:
-            if self._retained.get(topic) == payload:
+            if self._retained.get(topic) == kept:
                 return
-            if payload is None:
-                self._retained[topic] = b""
-            else:
-                self._retained[topic] = payload
+            self._retained[topic] = kept
             self._untold[topic] = None
         self.nudge()
 
@@ -206,7 +220,7 @@ class Link(threading.Thread):
             self._hold_until_s = time.monotonic() + self._rng.uniform(0, config.spread_s)
         self.connections += 1
         self._outbox.release()
-        session.publish(self._status_topic, encode(Status(state="online", boot=config.boot)), retain=True)
+        session.publish(self._status_topic, _status("online", config.boot), retain=True)
         own = [subscription(channel, config.client, config.gateway) for channel in ("cmd", "model")]
         session.subscribe([*own, *config.further])
         self._subscribed = frozenset()
@@ -274,10 +288,10 @@ class Link(threading.Thread):
                 if topic is None:
                     return
                 del self._untold[topic]
-                payload = self._retained[topic]
-                if not payload:
+                kept = self._retained[topic]
+                if not kept.payload:
                     del self._retained[topic]
-            session.publish(topic, payload, retain=True)
+            session.publish(topic, kept.payload, retain=True, MessageExpiryInterval=kept.expiry_s)
 
     def _follow(self, session: Session) -> None:
         wanted = self._wanted
@@ -287,7 +301,7 @@ class Link(threading.Thread):
             self._subscribed = wanted
 
     def _say_goodbye(self, session: Session) -> None:
-        session.publish(self._status_topic, encode(Status(state="stopped", boot=self._config.boot)), retain=True)
+        session.publish(self._status_topic, _status("stopped", self._config.boot), retain=True)
 
     def _answered(self, mid: int, refusal: str | None) -> None:
         number = self._sent.pop(mid, None)
@@ -350,3 +364,7 @@ class Link(threading.Thread):
     def _drain_wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._wake)
+
+
+def _status(state: Literal["online", "stopped"], boot: str) -> bytes:
+    return encode(Status(state=state, boot=boot, ts=time_text(time.time_ns() // 1_000)))

@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from emtc_agent.packets import Float64
+from emtc_agent.packets import Float32, Float64
+
+ERROR_SHARE = 0.5
+"""Part of the errors' sum in a score; the rest is how rare the combination is (docs/decisions/016-score.md)."""
 
 _BODY, _TAIL = 256, 64
 _TAIL_SHARE = 0.03
 _LEAST_IN_TAIL = 10
 _LEAST_P = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Recalibration:
+    """What a site's own traffic changes about a model's scores.
+
+    Attributes:
+        weights: (F,) factors of the errors, above 0.
+        threshold: Score that alerts tell as the usual limit.
+        scores, shares: The table that ``p_values`` reads.
+    """
+
+    weights: Float32
+    threshold: float
+    scores: tuple[float, ...]
+    shares: tuple[float, ...]
+
+    def apply(self, errors: Float32, score: Float32) -> tuple[Float32, Float32]:
+        """(N, F) errors and (N,) scores of the model -> those of the site."""
+        return errors * self.weights, score + ERROR_SHARE * (errors @ (self.weights - 1))
+
+    def undo(self, errors: Float32, score: Float32) -> tuple[Float32, Float32]:
+        """The opposite of ``apply``."""
+        plain = errors / self.weights
+        return plain, score - ERROR_SHARE * (plain @ (self.weights - 1))
 
 
 def table(scores: Float64) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -39,6 +69,12 @@ def weights(p_values: Float64, drift: float, cap: float) -> Float64:
 def p_values(scores: Float64, known: tuple[tuple[float, ...], tuple[float, ...]]) -> Float64:
     """(N,) p-values of scores by a table."""
     return np.exp(np.interp(scores, known[0], np.log(np.maximum(known[1], _LEAST_P))))
+
+
+def score_at(share: float, known: tuple[tuple[float, ...], tuple[float, ...]]) -> float:
+    """The score that a share of benign windows exceeds, by a table."""
+    falling = -np.log(np.maximum(known[1], _LEAST_P))
+    return float(np.interp(-np.log(share), falling, known[0]))
 
 
 def _counted(ordered: Float64, until: int) -> tuple[Float64, Float64]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emtc_agent.detector.calibration import p_values
+from emtc_agent.detector.calibration import Recalibration, p_values
 from emtc_agent.detector.runtimes import Runtime
 from emtc_agent.packets import Bool, Float32, Float64, Int64
 from emtc_agent.windows.arrays import is_first, lengths, ranks
@@ -22,7 +22,7 @@ class Scored:
 
     Attributes:
         index: (S,) which windows, ascending.
-        score: (S,) anomaly score.
+        score: (S,) anomaly score, with the site's weights if there are any.
         p_value: (S,) share of benign windows that score at least as high; see ``calibration.table``.
         exceeds: (S,) whether the score exceeds the threshold.
         errors: (S, F) the part of each feature in the score.
@@ -42,19 +42,28 @@ class Scorer:
         runtime: Runs the model, which brings its calibration.
         max_per_second: Most windows scored per endpoint and second of capture time; a flood emits many more,
             and they say the same.
+        site: What was learned on site, in place of the bundle's calibration.
 
     Attributes:
         skipped: Windows not scored for that reason.
+        threshold: Score that alerts tell as the usual limit.
     """
 
-    def __init__(self, runtime: Runtime, max_per_second: int = MAX_PER_SECOND) -> None:
+    def __init__(
+        self, runtime: Runtime, max_per_second: int = MAX_PER_SECOND, site: Recalibration | None = None
+    ) -> None:
         self.skipped = 0
         self._runtime = runtime
         self._limit = max_per_second
-        artifact = runtime.artifact
-        self._threshold = artifact.threshold
-        self._table = artifact.calibration_scores, artifact.calibration_p
+        self.use(site)
         self.restart()
+
+    def use(self, site: Recalibration | None) -> None:
+        """Score from now on with what was learned on site; None goes back to the bundle's calibration."""
+        artifact = self._runtime.artifact
+        self._site = site
+        self.threshold = site.threshold if site else artifact.threshold
+        self._table = (site.scores, site.shares) if site else (artifact.calibration_scores, artifact.calibration_p)
 
     def restart(self) -> None:
         """Begin another stream: forget how many windows of which second were scored."""
@@ -66,8 +75,11 @@ class Scorer:
         index = np.flatnonzero(self._within_limit(windows))
         self.skipped += len(windows) - len(index)
         scores = self._runtime.run(windows.features[index].astype(np.float32))
-        p_value = p_values(scores.score.astype(np.float64), self._table)
-        return Scored(index, scores.score, p_value, scores.score > self._threshold, scores.errors)
+        score, errors = scores.score, scores.errors
+        if self._site is not None:
+            errors, score = self._site.apply(errors, score)
+        p_value = p_values(score.astype(np.float64), self._table)
+        return Scored(index, score, p_value, score > self.threshold, errors)
 
     def _within_limit(self, windows: Windows) -> Bool:
         """(W,) whether a window is among the first of its endpoint and second."""

@@ -31,12 +31,31 @@ def require_signature(raw: bytes, bundle: Path, keys: Sequence[Path]) -> None:
         InputError: A key file that is none.
         RuntimeMissingError: The library that checks signatures is not installed.
     """
+    require_signed(raw, _beside(bundle), keys, str(bundle))
+
+
+def require_signed(content: bytes, signature: bytes, keys: Sequence[Path], where: str) -> None:
+    """Accept ``content`` only if one of the keys signed it.
+
+    Args:
+        content: What was signed.
+        signature: Octets of the minisign signature.
+        keys: Public key files; with none, nothing is accepted.
+        where: What to call the content in messages.
+
+    Raises:
+        BundleError: No signature, by another key, or of something else.
+        InputError: A key file that is none.
+        RuntimeMissingError: The library that checks signatures is not installed.
+    """
+    if not keys:
+        raise BundleError(f"{where}: no key is trusted, so nothing is")
     trusted = [_public_key(path) for path in keys]
-    signature = _signature(bundle)
-    refused = [_refused(key, raw, signature) for key in trusted]
+    parsed = _signature(signature, where)
+    refused = [_refused(key, content, parsed) for key in trusted]
     if all(refused):
         why = "; ".join(f"{path}: {reason}" for path, reason in zip(keys, refused, strict=True))
-        raise BundleError(f"{bundle}: not as its maker signed it, or signed by another: {why}")
+        raise BundleError(f"{where}: not as its maker signed it, or signed by another: {why}")
 
 
 def _refused(key: PublicKey, raw: bytes, signature: Signature) -> str:
@@ -63,18 +82,24 @@ def _public_key(path: Path) -> PublicKey:
         raise InputError(f"{path}: {error.strerror or error}") from None
 
 
-def _signature(bundle: Path) -> Signature:
-    from minisign import ParseError, Signature
-
+def _beside(bundle: Path) -> bytes:
+    """The signature that lies beside a bundle."""
     path = bundle.with_name(bundle.name + SUFFIX)
     try:
-        return Signature.from_bytes(_read(path))
+        return _read(path)
     except FileNotFoundError:
         raise BundleError(f"{bundle}: not signed: {path.name} is not beside it, and a key is required") from None
-    except (ParseError, UnicodeDecodeError) as error:
-        raise BundleError(f"{path}: not a minisign signature: {error}") from None
     except OSError as error:
         raise BundleError(f"{path}: {error.strerror or error}") from None
+
+
+def _signature(octets: bytes, where: str) -> Signature:
+    from minisign import ParseError, Signature
+
+    try:
+        return Signature.from_bytes(octets)
+    except (ParseError, UnicodeDecodeError) as error:
+        raise BundleError(f"{where}{SUFFIX}: not a minisign signature: {error}") from None
 
 
 def _read(path: Path) -> bytes:

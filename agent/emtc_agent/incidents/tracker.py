@@ -107,6 +107,14 @@ class IncidentTracker:
         self._suspects: dict[Key, _Suspect] = {}
         self._due: list[tuple[int, Key]] = []  # a heap; a suspect's entry is never later than its end
 
+    def change(self, config: IncidentConfig) -> None:
+        """Go by other rules from now on."""
+        self._config = config
+        level = config.open_level
+        self._open_level = self._bundle.manifest.open_level if level is None else level
+        self.teller.update_every_s = config.update_every_s
+        self.teller.update_at_most_every_s = config.update_at_most_every_s
+
     @property
     def open(self) -> int:
         """Incidents open now."""
@@ -116,6 +124,11 @@ class IncidentTracker:
     def suspects(self) -> frozenset[Key]:
         """Keys of endpoints with evidence against them."""
         return frozenset(self._suspects)
+
+    @property
+    def open_keys(self) -> frozenset[Key]:
+        """Keys of endpoints with an open incident, told or not."""
+        return frozenset(key for key, suspect in self._suspects.items() if suspect.is_open)
 
     def records(self, ids: Collection[str] | None = None) -> list[IncidentRecord]:
         """What a restart needs to go on with open incidents that have been told: all of them, or those of ``ids``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from emtc_contract.errors import InputError
@@ -29,13 +29,14 @@ def look_up(name: str, beside: Path, environment: Mapping[str, str] = os.environ
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Files that a connection needs; None for those that it does not."""
+    """Files that a connection needs; None for those that it does not. ``secret`` is a password outside a file."""
 
     ca_file: Path | None = None
     certificate: Path | None = None
     private_key: Path | None = None
     user: str | None = None
     password_file: Path | None = None
+    secret: str | None = field(default=None, repr=False)
 
     def tls(self) -> ssl.SSLContext:
         """TLS 1.2 or newer, host name checked; raises InputError that says which file is wrong."""
@@ -55,9 +56,9 @@ class Credentials:
         return context
 
     def password(self) -> str | None:
-        """First line of the password file."""
+        """First line of the password file, or the one that was given itself."""
         if self.password_file is None:
-            return None
+            return self.secret
         _require(self.password_file)
         try:
             with self.password_file.open("rb") as file:

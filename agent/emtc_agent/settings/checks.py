@@ -9,12 +9,19 @@ from emtc_agent.settings.model import Settings
 from emtc_agent.windows.networks import DeviceNetworks
 from emtc_contract.errors import InputError
 
+_SECRETS = "secrets do not belong here; use user and password_file"
 Conflict = tuple[tuple[str, ...], str]
 
 
-def first_conflict(settings: Settings) -> Conflict | None:
-    """Where settings contradict each other, and how; None if they do not."""
-    return next((found for check in _CHECKS for found in check(settings)), None)
+def first_conflict(settings: Settings, *, from_file: bool = True) -> Conflict | None:
+    """Where settings contradict each other, and how; None if they do not.
+
+    Args:
+        settings: All of them.
+        from_file: A file that others may read must not hold secrets.
+    """
+    found = (conflict for check in _CHECKS for conflict in check(settings))
+    return next((one for one in found if from_file or one[1] != _SECRETS), None)
 
 
 def _capture(settings: Settings) -> Iterator[Conflict]:
@@ -46,7 +53,7 @@ def _broker(settings: Settings) -> Iterator[Conflict]:
         yield ("broker", "url"), str(error)
         return
     if url.user or url.password:
-        yield ("broker", "url"), "secrets do not belong here; use user and password_file"
+        yield ("broker", "url"), _SECRETS
     if not (url.tls or url.is_loopback or broker.allow_plain):
         yield ("broker", "url"), "MQTT without TLS to another host; use mqtts:// or set allow_plain"
 

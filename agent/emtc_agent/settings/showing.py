@@ -65,5 +65,5 @@ def _toml(value: Any) -> str:
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, str):
-        return msgspec.json.encode(value).decode()  # a JSON string is a TOML basic string
+        return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")  # else JSON's strings are TOML's
     return "[" + ", ".join(_toml(one) for one in value) + "]"

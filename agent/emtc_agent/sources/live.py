@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import select
 import time
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 
 from emtc_agent.packets import PacketBatch
-from emtc_agent.sources.ring import PacketRing, RingConfig
+from emtc_agent.sources.bpf import Pair
+from emtc_agent.sources.ring import InterfaceMissingError, PacketRing, RingConfig
 from emtc_contract.errors import CaptureError
 
+_LOG = logging.getLogger(__name__)
 _WAIT_MS = 200
 _LOOK_EVERY_S = 1.0
 
@@ -18,11 +21,12 @@ _LOOK_EVERY_S = 1.0
 class LiveCapture:
     """Captures on several interfaces at once; a context manager.
 
-    All of them have to be there at the beginning. One that vanishes later is opened anew once it is back.
+    One that vanishes is opened anew once it is back.
 
     Args:
         interfaces: Their names.
         config: Sizes of each ring.
+        patient: One that is not there (yet) is waited for as well; otherwise all have to be there at the beginning.
 
     Attributes:
         reopened: Times an interface came back.
@@ -31,8 +35,9 @@ class LiveCapture:
         CaptureError: An interface cannot be opened.
     """
 
-    def __init__(self, interfaces: Sequence[str], config: RingConfig | None = None) -> None:
+    def __init__(self, interfaces: Sequence[str], config: RingConfig | None = None, *, patient: bool = False) -> None:
         self.reopened = 0
+        self._left_out: Pair | None = None
         self._config = config
         self._rings: dict[str, PacketRing] = {}
         self._gone: set[str] = set()
@@ -40,7 +45,13 @@ class LiveCapture:
         self._lost_packets = self._lost_freezes = 0  # counted by rings that were closed since
         self._poll = select.poll()
         for name in dict.fromkeys(interfaces):
-            self._open(name)
+            try:
+                self._open(name)
+            except InterfaceMissingError as error:
+                if not patient:
+                    raise
+                _LOG.warning("%s; waiting for it", error)
+                self._gone.add(name)
 
     def batches(self, stopped: Callable[[], bool]) -> Iterator[PacketBatch | None]:
         """Batches in the order of their coming, None after a while without any.
@@ -76,6 +87,18 @@ class LiveCapture:
             if batch is not None:
                 yield batch
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Interfaces that are not there now."""
+        return tuple(sorted(self._gone))
+
+    def leave_out(self, connection: Pair | None) -> None:
+        """Look no more at one TCP connection (our own), on any interface."""
+        if connection != self._left_out:
+            self._left_out = connection
+            for ring in self._rings.values():
+                ring.leave_out(connection)
+
     def losses(self) -> dict[str, int]:
         """Counters of what was not seen, by what to call them."""
         for ring in self._rings.values():
@@ -88,6 +111,7 @@ class LiveCapture:
 
     def _open(self, name: str) -> None:
         ring = PacketRing(name, self._config)
+        ring.leave_out(self._left_out)
         self._rings[name] = ring
         self._poll.register(ring, select.POLLIN | select.POLLERR)
 

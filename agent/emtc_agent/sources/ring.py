@@ -18,6 +18,7 @@ from struct import Struct, pack, unpack, unpack_from
 import numpy as np
 
 from emtc_agent.packets import GUARD_BYTES, Int64, PacketBatch
+from emtc_agent.sources.bpf import Pair, program
 from emtc_contract.errors import CaptureError
 
 _SOL_PACKET = 263
@@ -25,7 +26,6 @@ _ADD_MEMBERSHIP, _RX_RING, _STATISTICS, _VERSION = 1, 5, 6, 10
 _TPACKET_V3 = 2
 _PROMISCUOUS = 1
 _ATTACH_FILTER = 26
-_RETURN_CONSTANT = 0x06  # BPF_RET | BPF_K
 _EVERY_PROTOCOL = 3
 _GET_HARDWARE_ADDRESS = 0x8927  # SIOCGIFHWADDR
 _FRAME_BYTES = 2_048  # only has to divide a block; packets take what they need
@@ -48,6 +48,10 @@ _HEADER = np.dtype(
 _NEXT = Struct("=I").unpack_from
 _FEW_BLOCKS = 8
 """Up to which walking packet by packet beats walking all blocks in step."""
+
+
+class InterfaceMissingError(CaptureError):
+    """There is no interface of that name (yet)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +120,7 @@ class PacketRing:
         """Make the ring, then listen: before it is bound the socket gets nothing."""
         config, channel = self._config, self._socket
         channel.setsockopt(_SOL_PACKET, _VERSION, _TPACKET_V3)
-        program = ctypes.create_string_buffer(pack("=HBBI", _RETURN_CONSTANT, 0, 0, config.snaplen))
-        channel.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, pack("HP", 1, ctypes.addressof(program)))
+        self.leave_out(None)
         size = config.block_bytes * config.blocks
         frames = size // _FRAME_BYTES
         request = pack("=7I", config.block_bytes, config.blocks, _FRAME_BYTES, frames, config.retire_ms, 0, 0)
@@ -128,6 +131,14 @@ class PacketRing:
             member = pack("=iHH8s", self._index, _PROMISCUOUS, 0, b"")
             channel.setsockopt(_SOL_PACKET, _ADD_MEMBERSHIP, member)
         return ring
+
+    def leave_out(self, connection: Pair | None) -> None:
+        """Cut packets in the kernel, and leave out those of one TCP connection (or of none)."""
+        octets = program(self._config.snaplen, ethernet=self.linktype == _ETHERNET, without=connection)
+        steps = ctypes.create_string_buffer(octets, len(octets))
+        self._socket.setsockopt(
+            socket.SOL_SOCKET, _ATTACH_FILTER, pack("HP", len(octets) // 8, ctypes.addressof(steps))
+        )
 
     def fileno(self) -> int:
         """For ``select.poll``: readable when a block is ready."""
@@ -226,7 +237,9 @@ def _linktype(channel: socket.socket, interface: str) -> int:
         if error.errno != errno.ENODEV:
             raise
         known = ", ".join(name for _, name in socket.if_nameindex())
-        raise CaptureError(f"interface {interface}: there is none of that name (there are {known})") from None
+        raise InterfaceMissingError(
+            f"interface {interface}: there is none of that name (there are {known})"
+        ) from None
     kind = int(unpack_from("=H", answer, 16)[0])
     if kind not in _LINKTYPES:
         raise CaptureError(f"interface {interface}: is neither Ethernet nor raw IP (hardware type {kind})")

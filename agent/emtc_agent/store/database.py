@@ -165,6 +165,9 @@ def keep_fact(connection: sqlite3.Connection, name: str, value: float) -> None:
 
 
 def _connect(path: Path | None) -> sqlite3.Connection:
+    if path is not None and not path.exists():
+        with contextlib.suppress(OSError):
+            path.touch(mode=0o640)
     # Autocommit: transactions are begun by hand, so that there is one place that ends them.
     return sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
 

@@ -119,6 +119,10 @@ class Outbox:
     def __len__(self) -> int:
         return int(self._database.rows("SELECT count(*) FROM outbox")[0][0])
 
+    def change(self, config: OutboxConfig) -> None:
+        """Keep other limits from the next message on."""
+        self._config = config
+
     def put(self, messages: Iterable[Outgoing], incidents: Mapping[str, bytes | None] | None = None) -> None:
         """Take messages, and in the same transaction keep (or with None forget) the records of incidents.
 
