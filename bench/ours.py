@@ -49,15 +49,14 @@ def _decode() -> Run:
 
 def _replay() -> Run:
     """What ``emtc-agent replay`` does, with the shipped bundle."""
-    from emtc_agent.commands.options import BundleChoice, RuntimeChoice
-    from emtc_agent.commands.replay import build_pipeline
+    from emtc_agent.assembling import assemble, shipped_bundle
     from emtc_agent.commands.replay import run as run_pipeline
+    from emtc_agent.detector import load_bundle, open_runtime
     from emtc_agent.features import EdgeConfig
 
     def run(path: str) -> tuple[int, int]:
-        pipeline, _ = build_pipeline(
-            BundleChoice(None, (), None, allow_older=False).load(), RuntimeChoice(), EdgeConfig(), "bench"
-        )
+        bundle = load_bundle(shipped_bundle())
+        pipeline, _ = assemble(bundle, open_runtime(bundle), EdgeConfig(), "bench")
         with CaptureSet([path]) as source:
             for _ in run_pipeline(pipeline, source.streams(), 0.0):
                 pass

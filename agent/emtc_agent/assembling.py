@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import socket
 from functools import partial
+from importlib.resources import files
+from pathlib import Path
 
 from emtc_agent import __version__
 from emtc_agent.detector import Bundle, Runtime, Scorer
@@ -57,3 +59,8 @@ def assemble(
 def gateway_name() -> str:
     """This host's name in the form that topics allow."""
     return re.sub("[^a-z0-9-]+", "-", socket.gethostname().lower())[:64].strip("-") or "gateway"
+
+
+def shipped_bundle() -> Path:
+    """The bundle that comes with the program."""
+    return Path(str(files("emtc_agent").joinpath("data/default.bundle")))

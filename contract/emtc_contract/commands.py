@@ -33,12 +33,14 @@ class Learn(Command, frozen=True):
 
     Attributes:
         seconds: How long; 0 ends a run without a result.
-        trusted: The site is known to be benign: also take in what looks unusual so far.
+        trusted: The site is known to be benign: also take in what looks unusual so far ...
+        accepted: ... and of what looks like an attack, these families.
         forget: Drop what was learned.
     """
 
     seconds: Annotated[float, Meta(ge=0, le=30 * 86_400)] = 86_400.0
     trusted: bool = False
+    accepted: Annotated[tuple[Text, ...], Meta(max_length=8)] = ()
     forget: bool = False
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
-from importlib.resources import files
 from pathlib import Path
 
 import click
@@ -41,7 +40,6 @@ from emtc_agent.windows.windows import Windows
 from emtc_contract.errors import InputError
 from emtc_contract.messages import Model
 
-_SHIPPED = Path(str(files("emtc_agent").joinpath("data/default.bundle")))
 _FOREVER_S = 1e12
 _PIECE = 64  # windows: a capture's batches span minutes, and an incident is to taint no more than it must
 
@@ -108,7 +106,7 @@ def learn(
     if accepted and not trusted:
         raise click.UsageError("--accept goes with --trusted only.")
     made = bundle.load()
-    site = _Site(made, bundle.file or _SHIPPED, choice, edge, LearnFiles(output, key or beside(output)), seed)
+    site = _Site(made, bundle.path, choice, edge, LearnFiles(output, key or beside(output)), seed)
     site.learner.start(None, _FOREVER_S, trusted=trusted, accepted=accepted)
     with CaptureSet(captures, one_by_one=one_by_one) as source:
         for stream in reading(source):

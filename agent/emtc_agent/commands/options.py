@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import click
 
+from emtc_agent.assembling import shipped_bundle
 from emtc_agent.detector import RUNTIMES, Bundle, load_bundle
 from emtc_agent.detector.versions import require_newest
 from emtc_agent.features import EdgeConfig
@@ -48,9 +48,14 @@ class BundleChoice:
     state: Path | None
     allow_older: bool
 
+    @property
+    def path(self) -> Path:
+        """The file, also of the shipped one."""
+        return self.file or shipped_bundle()
+
     def load(self) -> Bundle:
         """The bundle, if it may be used; raises BundleError otherwise."""
-        bundle = load_bundle(self.file or Path(str(files("emtc_agent").joinpath(_SHIPPED))), self.keys)
+        bundle = load_bundle(self.path, self.keys)
         if self.state:
             require_newest(bundle.manifest, self.state, allow_older=self.allow_older)
         return bundle
@@ -65,7 +70,6 @@ class RuntimeChoice:
     threads: int = 1
 
 
-_SHIPPED = "data/default.bundle"
 captures = click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
 allow_damaged = click.option(
     "--allow-damaged",

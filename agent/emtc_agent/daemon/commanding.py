@@ -89,7 +89,7 @@ class Commander:
         if command.seconds == 0:
             learner.cancel()
             return {"learning": False}
-        learner.start(self.now_us(), command.seconds, trusted=command.trusted)
+        learner.start(self.now_us(), command.seconds, trusted=command.trusted, accepted=command.accepted)
         return {"learning": True, "seconds": command.seconds, "trusted": command.trusted}
 
     def _acknowledge(self, command: Ack) -> dict[str, Any]:

@@ -156,6 +156,7 @@ class Engine:
         """Let time pass; ``shift_us`` makes wall-clock time of it."""
         self.pipeline.tracker.teller.shift_us = shift_us
         alerts = self.pipeline.tick(now_us)
+        self._note(self._watch.tick(now_us))
         if self.learner is not None:
             report = self.learner.tick(now_us)
             if report is not None:
@@ -209,7 +210,9 @@ class Engine:
         suspects = self.pipeline.tracker.open_keys
         if self.learner is not None:
             self.learner.observe(windows, scored, suspects)
-        alarm = self._watch.observe(windows, scored, suspects)
+        self._note(self._watch.observe(windows, scored, suspects))
+
+    def _note(self, alarm: Drift | None) -> None:
         if alarm is not None:
             _LOG.warning(
                 "drift: unusual windows are %.1f times as frequent as calibrated; %s",

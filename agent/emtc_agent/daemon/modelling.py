@@ -6,13 +6,14 @@ import logging
 import time
 from pathlib import Path
 
+from emtc_agent.assembling import shipped_bundle
 from emtc_agent.daemon.engine import Engine, ModelInUse
-from emtc_agent.daemon.parts import Place, shipped_bundle
+from emtc_agent.daemon.parts import Place
 from emtc_agent.detector import load_bundle, open_runtime
 from emtc_agent.settings import Settings
 from emtc_agent.updates import UpdateConfig, Updater
 from emtc_agent.updates.trial import TrialConfig
-from emtc_contract.errors import EmtcError
+from emtc_contract.errors import BundleError, SchemaError
 
 _LOG = logging.getLogger(__name__)
 _FIGURES_EVERY_S = 5.0
@@ -66,7 +67,7 @@ class Models:
         while path != self._fallback:
             try:
                 return self._open(path)
-            except EmtcError as error:
+            except (BundleError, SchemaError) as error:
                 _LOG.error("model: %s", error)
                 path = self.updater.rejected(str(error))
         return self._open(path)
@@ -84,6 +85,7 @@ class Models:
             return False
         _LOG.warning("model: %s%s", switch.kind, f": {switch.why}" if switch.why else "")
         engine.switch(ModelInUse(switch.path, switch.bundle, switch.runtime))
+        engine.take_figures()  # those of the model before
         return True
 
     def close(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 from emtc_agent.assembling import gateway_name
@@ -19,8 +18,6 @@ from emtc_agent.settings.model import Broker, Capture, Incidents
 from emtc_agent.sources.ring import RingConfig
 from emtc_agent.windows.networks import PRIVATE, DeviceNetworks
 from emtc_contract.errors import InputError
-
-_SHIPPED = "data/default.bundle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +37,6 @@ class Place:
     def find_any(self, name: str | None) -> Path | None:
         """The same, for a setting that may be missing."""
         return None if name is None else self.find(name)
-
-
-def shipped_bundle() -> Path:
-    """The bundle that comes with the program."""
-    return Path(str(files("emtc_agent").joinpath(_SHIPPED)))
 
 
 def ring_config(capture: Capture) -> RingConfig:

@@ -197,7 +197,8 @@ class Session:
 
     def _disconnected(self, client: Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Any) -> None:
         del client, userdata, flags, properties
-        self._lost = str(reason)
+        told = str(reason)
+        self._lost = "connection lost" if told == "Unspecified error" else told
 
     def _published(
         self, client: Client, userdata: Any, mid: int, reason: ReasonCode, properties: Properties | None

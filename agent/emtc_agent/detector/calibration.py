@@ -34,12 +34,17 @@ class Recalibration:
 
     def apply(self, errors: Float32, score: Float32) -> tuple[Float32, Float32]:
         """(N, F) errors and (N,) scores of the model -> those of the site."""
-        return errors * self.weights, score + ERROR_SHARE * (errors @ (self.weights - 1))
+        return errors * self.weights, score + self._change(errors)
 
     def undo(self, errors: Float32, score: Float32) -> tuple[Float32, Float32]:
         """The opposite of ``apply``."""
         plain = errors / self.weights
-        return plain, score - ERROR_SHARE * (plain @ (self.weights - 1))
+        return plain, score - self._change(plain)
+
+    def _change(self, errors: Float32) -> Float32:
+        """(N, F) errors of the model -> (N,) what the weights add to its scores."""
+        changed: Float32 = errors @ (ERROR_SHARE * (self.weights - 1)).astype(np.float32)
+        return changed
 
 
 def table(scores: Float64) -> tuple[tuple[float, ...], tuple[float, ...]]:

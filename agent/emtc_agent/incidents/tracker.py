@@ -114,6 +114,7 @@ class IncidentTracker:
         self._open_level = self._bundle.manifest.open_level if level is None else level
         self.teller.update_every_s = config.update_every_s
         self.teller.update_at_most_every_s = config.update_at_most_every_s
+        self._remind_all()
 
     @property
     def open(self) -> int:
@@ -191,8 +192,11 @@ class IncidentTracker:
         """Look at a suspect again when it may end; reminders of suspects that are gone are thrown away in time."""
         heappush(self._due, (self._ends_us(suspect), key))
         if len(self._due) > 4 * len(self._suspects) + _MOST_STALE:
-            self._due = [(self._ends_us(one), key) for key, one in self._suspects.items()]
-            heapify(self._due)
+            self._remind_all()
+
+    def _remind_all(self) -> None:
+        self._due = [(self._ends_us(one), key) for key, one in self._suspects.items()]
+        heapify(self._due)
 
     def finish(self) -> list[Alert]:
         """End of the stream: close every open incident."""

@@ -70,14 +70,13 @@ class Updater:
         self._trial: Trial | None = None
         self._decide_s = 0.0
         self._baseline = Baseline(clock())
-        shipped = self._shipped()
+        self._shipped = self._identify_fallback()
         try:
             self._slots = Slots(folder, self._identify, __version__, self._config.trial.max_deaths)
         except OSError as error:
             raise InputError(f"{folder}: {error.strerror or error}") from None
         self._worker = Worker("model-updates", self._step, self._trouble)
-        self._intake = Intake(self._site, self._slots, shipped, self._expected, self._worker.has_jobs)
-        self._start_of = shipped
+        self._intake = Intake(self._site, self._slots, self._shipped, self._expected, self._worker.has_jobs)
 
     def bundle_path(self) -> Path:
         """The bundle to load at start; first goes back from a trial in which the process died too often.
@@ -92,13 +91,15 @@ class Updater:
     def rejected(self, why: str) -> Path:
         """The bundle of ``bundle_path``, or of the last switch, cannot be used: the bundle to load instead.
 
+        If that is the fallback and it was rejected itself, there is nothing else.
+
         Raises:
             InputError: The folder cannot be written.
         """
         if self._slots.record.active is not None and self._site.keys:
             self._counters["rejected"] += 1
             self._guarded(partial(self._slots.give_up, why))
-            self._guarded(partial(self._slots.start, self._start_of))
+            self._guarded(partial(self._slots.start, self._shipped))
         self._begin_trial()
         self._path = self._slots.path() or self._site.fallback
         return self._path
@@ -201,7 +202,7 @@ class Updater:
                 self._trouble(f"{self._site.folder}: {error.strerror or error}")
 
     def _started(self) -> Path:
-        self._guarded(partial(self._slots.start, self._start_of))
+        self._guarded(partial(self._slots.start, self._shipped))
         self._begin_trial()
         return self._slots.path() or self._site.fallback
 
@@ -255,7 +256,7 @@ class Updater:
         except OSError as error:
             raise InputError(f"{self._site.folder}: {error.strerror or error}") from None
 
-    def _shipped(self) -> Identity | None:
+    def _identify_fallback(self) -> Identity | None:
         try:
             return _identity(self._site.fallback, self._site.fallback_keys)
         except EmtcError as error:
