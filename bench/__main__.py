@@ -1,8 +1,9 @@
-"""``scripts/bench extract | model``."""
+"""``scripts/bench extract | model | live``."""
 
 import click
 
 from bench.extract import extract
+from bench.live import live
 from bench.model import model
 
 
@@ -13,4 +14,5 @@ def main() -> None:
 
 main.add_command(extract)
 main.add_command(model)
+main.add_command(live)
 main(prog_name="scripts/bench")

@@ -6,25 +6,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from emtc_agent.incidents.evidence import SECOND_US
+from emtc_agent.packets import Float32, Float64
 from emtc_contract.messages import Endpoint, Peer, Reason
 
 _T = TypeVar("_T", str, int)
 
+_FIRST_LOOKS = 8
 _PEERS_KEPT = 64
 _PEERS_TOLD = 3
-
-
-@dataclass(slots=True)
-class Sighting:
-    """One exceeding window, as an incident needs it."""
-
-    ts_us: int
-    first_us: int
-    score: float
-    p_value: float
-    peer: str | None
-    port: int
-    family: str
 
 
 @dataclass(slots=True)
@@ -41,7 +31,8 @@ class Incident:
         told_severity: Severity that the last alert told.
         updates: Alerts told since the first.
         acknowledged: Somebody knows of it: only what makes it worse, and its end, is told.
-        votes: Families its windows look like.
+        strongest: Features and errors of its strongest window, until the reasons are made of them.
+        votes: Families that the windows looked at look like.
     """
 
     id: str
@@ -57,24 +48,39 @@ class Incident:
     score: float = 0.0
     p_value: float = 1.0
     reasons: tuple[Reason, ...] = ()
+    strongest: tuple[Float64, Float32] | None = None
+    looked_s: int = -1
     votes: Counter[str] = field(default_factory=Counter)
     peer_counts: Counter[str] = field(default_factory=Counter)
     port_counts: Counter[int] = field(default_factory=Counter)
 
-    def note(self, sighting: Sighting) -> bool:
+    def note(self, ts_us: int, first_us: int, score: float, p_value: float) -> bool:
         """Take in an exceeding window; returns whether it is the strongest so far."""
         self.windows += 1
-        self.votes[sighting.family] += 1
-        self.first_us = min(self.first_us, sighting.first_us)
-        self.last_us = max(self.last_us, sighting.ts_us)
-        if sighting.peer:
-            _count_bounded(self.peer_counts, sighting.peer)
-        if sighting.port:
-            _count_bounded(self.port_counts, sighting.port)
-        strongest = sighting.score > self.score
+        self.first_us = min(self.first_us, first_us)
+        self.last_us = max(self.last_us, ts_us)
+        strongest = score > self.score
         if strongest:
-            self.score, self.p_value = sighting.score, sighting.p_value
+            self.score, self.p_value = score, p_value
         return strongest
+
+    def wants_look(self, ts_us: int) -> bool:
+        """Whether the window just noted is worth a closer look: the first few are, and then one a second."""
+        return self.windows <= _FIRST_LOOKS or ts_us // SECOND_US != self.looked_s
+
+    def look(self, ts_us: int, family: str, peer: str | None, port: int) -> None:
+        """Take in what a window looks like."""
+        self.looked_s = ts_us // SECOND_US
+        self.votes[family] += 1
+        if peer:
+            _count_bounded(self.peer_counts, peer)
+        if port:
+            _count_bounded(self.port_counts, port)
+
+    @property
+    def looked(self) -> int:
+        """Windows looked at."""
+        return self.votes.total()
 
     @property
     def peers(self) -> tuple[Peer, ...]:

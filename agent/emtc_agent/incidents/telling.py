@@ -92,7 +92,7 @@ class Teller:
             peers=peers,
             ports=incident.ports,
             model=self.model,
-            text=sentence(self.schema, incident.endpoint, family, incident.reasons, peers, incident.windows, seconds),
+            text=sentence(self.schema, incident, family, seconds),
         )
 
 

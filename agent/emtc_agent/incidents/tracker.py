@@ -16,10 +16,10 @@ from emtc_agent.detector import Bundle, Scored, explain
 from emtc_agent.detector.calibration import weights
 from emtc_agent.incidents.evidence import SECOND_US, Evidence
 from emtc_agent.incidents.family import vote
-from emtc_agent.incidents.incident import Incident, Sighting
+from emtc_agent.incidents.incident import Incident
 from emtc_agent.incidents.record import IncidentRecord
 from emtc_agent.incidents.suppression import Suppression
-from emtc_agent.incidents.telling import Teller
+from emtc_agent.incidents.telling import State, Teller
 from emtc_agent.incidents.ulid import ulid
 from emtc_agent.windows.windows import EndpointKind, Windows
 from emtc_contract.messages import Alert, Endpoint, Model
@@ -180,7 +180,7 @@ class IncidentTracker:
                 continue
             del self._suspects[key]
             if suspect.is_open:
-                alerts += self.teller.tell(suspect.incident, "end", self._ends_us(suspect))
+                alerts += self._tell(suspect.incident, "end", self._ends_us(suspect))
         return alerts
 
     def _ends_us(self, suspect: _Suspect) -> int:
@@ -204,7 +204,7 @@ class IncidentTracker:
             alert
             for suspect in self._suspects.values()
             if suspect.is_open
-            for alert in self.teller.tell(suspect.incident, "end", suspect.incident.last_us)
+            for alert in self._tell(suspect.incident, "end", suspect.incident.last_us)
         ]
         self._suspects.clear()
         self._due.clear()
@@ -217,25 +217,30 @@ class IncidentTracker:
             suspect.incident = self._draft(windows, at)
         incident = suspect.incident
         level = suspect.evidence.add(ts_us, weight)
-        sighting = Sighting(
-            ts_us=ts_us,
-            first_us=int(windows.first_us[at]),
-            score=float(scored.score[row]),
-            p_value=float(scored.p_value[row]),
-            peer=ip_text(int(windows.peer_hi[at]), int(windows.peer_lo[at])),
-            port=int(windows.peer_port[at]),
-            family=vote(dict(zip(self._bundle.schema.columns, windows.features[at].tolist(), strict=True))),
-        )
-        if incident.note(sighting):
-            incident.reasons = explain(windows.features[at], scored.errors[row], self._bundle)
-        if not suspect.is_open:
-            if level < self._open_level:
-                return []
-            suspect.is_open = True
-            self._remind(key, suspect)
-            self.opened += 1
-            return self.teller.tell(incident, "new", ts_us)
-        return self.teller.tell(incident, "update", ts_us) if self.teller.is_due(incident, ts_us) else []
+        if incident.note(ts_us, int(windows.first_us[at]), float(scored.score[row]), float(scored.p_value[row])):
+            incident.strongest = windows.features[at].copy(), scored.errors[row].copy()
+        if incident.wants_look(ts_us):
+            self._look(incident, windows, at)
+        if suspect.is_open:
+            return self._tell(incident, "update", ts_us) if self.teller.is_due(incident, ts_us) else []
+        if level < self._open_level:
+            return []
+        suspect.is_open = True
+        self._remind(key, suspect)
+        self.opened += 1
+        return self._tell(incident, "new", ts_us)
+
+    def _look(self, incident: Incident, windows: Windows, at: int) -> None:
+        """What a window looks like, and whom it is with."""
+        values = dict(zip(self._bundle.schema.columns, windows.features[at].tolist(), strict=True))
+        peer = ip_text(int(windows.peer_hi[at]), int(windows.peer_lo[at]))
+        incident.look(int(windows.last_us[at]), vote(values), peer, int(windows.peer_port[at]))
+
+    def _tell(self, incident: Incident, state: State, now_us: int) -> list[Alert]:
+        if incident.strongest is not None:
+            incident.reasons = explain(*incident.strongest, self._bundle)
+            incident.strongest = None
+        return self.teller.tell(incident, state, now_us)
 
     def _calm(self, key: Key, ts_us: int, weight: float) -> None:
         """A benign window of a suspect draws its evidence down; a draft without evidence is forgotten."""

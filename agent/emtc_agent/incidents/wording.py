@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from emtc_contract.messages import Endpoint, Family, Peer, Reason
+from emtc_agent.incidents.incident import Incident
+from emtc_contract.messages import Endpoint, Family, Reason
 from emtc_contract.schema import FeatureSchema
 
 _REASONS_TOLD = 3
@@ -17,32 +16,22 @@ _FAMILY = {
 }
 
 
-def sentence(
-    schema: FeatureSchema,
-    endpoint: Endpoint,
-    family: Family,
-    reasons: Sequence[Reason],
-    peers: Sequence[Peer],
-    windows: int,
-    seconds: float,
-) -> str:
+def sentence(schema: FeatureSchema, incident: Incident, family: Family, seconds: float) -> str:
     """E.g. "10.0.0.7 (02:..:07) looks like a scan: remote ports 32 (usual 1 to 4), ...; 38 windows in 12 s".
 
     Args:
         schema: Meaning and unit of each feature.
-        endpoint: Whom it is about.
+        incident: What it is about.
         family: Guess at the kind of attack.
-        reasons: Strongest first.
-        peers: Most frequent first.
-        windows: Unusual windows so far.
-        seconds: Time from the first to the last of them.
+        seconds: Time from the first to the last of its windows.
     """
-    told = ", ".join(_reason(schema, reason) for reason in reasons[:_REASONS_TOLD]) or "unusual traffic"
-    leads = bool(peers) and 2 * peers[0].windows >= windows
+    peers, windows = incident.peers, incident.windows
+    told = ", ".join(_reason(schema, reason) for reason in incident.reasons[:_REASONS_TOLD]) or "unusual traffic"
+    leads = bool(peers) and 2 * peers[0].windows >= incident.looked
     with_whom = f"; mostly with {peers[0].ip}" if leads else ""
     number = "1 window" if windows == 1 else f"{windows} windows"
     verdict = f"looks like {_FAMILY[family.name]}" if family.name in _FAMILY else "is unusual"
-    return f"{_name(endpoint)} {verdict}: {told}{with_whom}; {number} in {seconds:.0f} s"
+    return f"{_name(incident.endpoint)} {verdict}: {told}{with_whom}; {number} in {seconds:.0f} s"
 
 
 def _name(endpoint: Endpoint) -> str:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from emtc_agent.incidents.evidence import SECOND_US, Evidence
 from emtc_agent.incidents.family import elect, vote
-from emtc_agent.incidents.incident import Incident, Sighting
+from emtc_agent.incidents.incident import Incident
 from emtc_agent.incidents.ulid import ulid
 from emtc_contract.edge_v1 import EDGE_V1
 from emtc_contract.messages import Endpoint
@@ -75,7 +75,7 @@ def test_counters_of_a_long_incident_stay_small_and_keep_the_frequent():
     incident = Incident("x", Endpoint(id="a", kind="ip"), 0, 0, 0)
     for number in range(5_000):
         peer = "10.0.0.9" if number % 3 == 0 else f"198.51.{number >> 8}.{number & 255}"
-        incident.note(Sighting(number, number, 1.0, 0.5, peer, number % 65536, "flood"))
+        incident.look(number, "flood", peer, number % 65536)
     assert incident.peers[0].ip == "10.0.0.9"
     assert len(incident.peer_counts) <= 64
     assert len(incident.port_counts) <= 64

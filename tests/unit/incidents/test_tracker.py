@@ -247,3 +247,11 @@ def test_a_rule_that_would_hide_everything_is_refused():
         Suppression([Rule(id="all", most_score=1e9)])
     with pytest.raises(InputError, match="rules already"):
         Suppression(Rule(id=str(number), endpoint="x") for number in range(MAX_RULES + 1))
+
+
+def test_of_many_windows_a_second_the_first_and_one_a_second_are_looked_at(bundle):
+    site = Site(bundle)
+    site.see(np.linspace(10, 13.99, 400))
+    (record,) = site.tracker.records()
+    assert record.windows == 400
+    assert sum(record.votes.values()) == record.peers["203.0.113.5"] == 8 + 3
