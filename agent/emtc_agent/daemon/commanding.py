@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -15,10 +15,12 @@ from emtc_agent.delivery import Request
 from emtc_agent.incidents.evidence import SECOND_US
 from emtc_agent.incidents.suppression import Rule, Suppression
 from emtc_agent.store import Records
-from emtc_agent.updates import Updater
 from emtc_contract.commands import Ack, Answer, Command, Learn, Ping, Status, Suppress, Update, decode_command
 from emtc_contract.errors import EmtcError, InputError
 from emtc_contract.messages import Health
+
+if TYPE_CHECKING:
+    from emtc_agent.updates import Updater
 
 _DAY_US = 86_400 * SECOND_US
 _EXPECTED_MARGIN = 1.5

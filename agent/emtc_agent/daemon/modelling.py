@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from emtc_agent.assembling import shipped_bundle
 from emtc_agent.daemon.engine import Engine, ModelInUse
 from emtc_agent.daemon.parts import Place
 from emtc_agent.detector import load_bundle, open_runtime
 from emtc_agent.settings import Settings
-from emtc_agent.updates import UpdateConfig, Updater
-from emtc_agent.updates.trial import TrialConfig
 from emtc_contract.errors import BundleError, SchemaError
+
+if TYPE_CHECKING:
+    from emtc_agent.updates import Updater
 
 _LOG = logging.getLogger(__name__)
 _FIGURES_EVERY_S = 5.0
@@ -39,6 +41,9 @@ class Models:
         self._figures_s = 0.0
         self.updater: Updater | None = None
         if state is not None and self._keys and settings.updates.enabled:
+            from emtc_agent.updates import UpdateConfig, Updater  # 4 MB that others do not need
+            from emtc_agent.updates.trial import TrialConfig
+
             self.updater = Updater(
                 state / "models",
                 self._fallback,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,8 +17,10 @@ from emtc_agent.health.metrics import Metric, write_metrics
 from emtc_agent.health.process import own_process
 from emtc_agent.sources.live import LiveCapture
 from emtc_agent.store import Database, Outbox
-from emtc_agent.updates import Updater
 from emtc_contract.messages import Health
+
+if TYPE_CHECKING:
+    from emtc_agent.updates import Updater
 
 _LOG = logging.getLogger(__name__)
 _LEVELS = {Level.EVERYTHING: "everything", Level.DIGESTS: "digests", Level.CRITICAL: "critical"}

@@ -68,7 +68,7 @@ class RingConfig:
     """
 
     block_bytes: int = 1 << 16
-    blocks: int = 256
+    blocks: int = 128
     retire_ms: int = 50
     snaplen: int = 128
     most_blocks: int = 32
