@@ -32,7 +32,7 @@ def headers(data: Bytes, at: Int64, available: Int64, layout: np.dtype[np.void])
 
 
 def rows_at(data: Bytes, at: Int64, layout: np.dtype[np.void]) -> npt.NDArray[np.void]:
-    """(K,) records of ``layout`` read at ``at``, whatever the bytes there are; those beyond ``data`` read as others."""
+    """(K,) records of ``layout`` read at ``at``, whatever bytes are there; never beyond ``data``."""
     width = layout.itemsize
     if len(data) < width:
         data = np.concatenate([data, np.zeros(width, np.uint8)])

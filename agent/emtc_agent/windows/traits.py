@@ -53,11 +53,12 @@ def _protocol_table() -> UInt64:
 
 
 def _tcp_table() -> UInt64:
-    """Traits by ``tcp flags | is_tcp << 8 | up << 9``."""
-    table = np.zeros(1024, np.uint64)
-    for index in range(256, 1024):
-        if index & 256:
-            table[index] = _tcp_traits(index & 0xFF, up=bool(index & 512))
+    """(2, 512) traits that depend on the direction, received and sent, by ``tcp flags | is_tcp << 8``."""
+    table = np.zeros((2, 512), np.uint64)
+    for up in (False, True):
+        table[int(up)] = _mask("up") * up
+        for flags in range(256):
+            table[int(up), 256 + flags] |= np.uint64(_tcp_traits(flags, up=up))
     return table
 
 
@@ -132,22 +133,15 @@ def _mark_rare(columns: Columns, traits: UInt64) -> None:
     traits[opening[login]] |= np.uint64(_mask("login"))
 
 
-def tcp_index(columns: Columns) -> UInt16:
-    """(N,) index into the TCP table, without the direction: ``flags | is_tcp << 8``."""
+def directed(columns: Columns, traits: UInt64, sent: bool) -> UInt64:
+    """(N,) the ``traits`` of packets and those that their receivers (or senders, if ``sent``) see besides."""
     is_tcp = (columns.proto == 6) & ((columns.marks & Mark.TRANSPORT) != 0)
-    return columns.tcp_flags | (is_tcp.astype(np.uint16) << 8)
-
-
-def with_direction(traits: UInt64, tcp: UInt16, op: UInt8, up: Bool) -> UInt64:
-    """(M,) traits of records: those of their packet plus what depends on the direction."""
-    directed = traits | _BY_TCP[tcp | (up.astype(np.uint16) << 9)] | up
-    arp = np.flatnonzero(traits & np.uint64(_mask("arp")))
+    by_direction = traits | _BY_TCP[int(sent)].take(columns.tcp_flags | (is_tcp.astype(np.uint16) << 8))
+    arp = np.flatnonzero(columns.l3 == L3.ARP)
     if len(arp):
-        asks = arp[up[arp] & (op[arp] == 1)]
-        tells = arp[~up[arp] & (op[arp] == 2)]
-        directed[asks] |= np.uint64(_mask("arp_ask_up"))
-        directed[tells] |= np.uint64(_mask("arp_tell_down"))
-    return directed
+        op, name = (1, "arp_ask_up") if sent else (2, "arp_tell_down")
+        by_direction[arp[columns.op[arp] == op]] |= np.uint64(_mask(name))
+    return by_direction
 
 
 def has(traits: UInt64, name: str) -> Bool:
