@@ -104,8 +104,8 @@ def _sizes(size32: Int32, traits: UInt64, starts: Int64, packets: Int64, sent: I
     """Mean, spread and extremes of packet sizes by direction."""
     up = has(traits, "up")
     size = size32.astype(np.int64)
-    up_size, down_size = np.where(up, size, 0), np.where(up, 0, size)
-    up_min = np.minimum.reduceat(np.where(up, size, _NO_MIN), starts)
+    up_size, down_size = size * up, size * ~up
+    up_min = np.minimum.reduceat(up_size + _NO_MIN * ~up, starts)
     up_mean, up_std = _mean_std(up_size, starts, sent)
     down_mean, down_std = _mean_std(down_size, starts, packets - sent)
     return {
@@ -151,8 +151,8 @@ def _spoofing(
     told = counts[:, BIT["arp_tell_down"]].astype(np.int64)
     ttl = records.column("ttl")
     received = (ttl > 0) & ~has(traits, "up")
-    highest = np.maximum.reduceat(np.where(received, ttl, np.uint8(0)), starts)
-    lowest = np.minimum.reduceat(np.where(received, ttl, np.uint8(255)), starts)
+    highest = np.maximum.reduceat(ttl * received, starts)
+    lowest = np.minimum.reduceat(ttl | np.uint8(255) * ~received, starts)
     return {
         "arp_unasked_share": np.maximum(told - asked, 0) / packets,
         "arp_conflicts": _arp_conflicts(records, _where(traits, counts, "arp"), window, len(starts)),

@@ -17,7 +17,7 @@ from emtc_agent.packets import Bool, Bytes, Int64, UInt32
 HEADER_BYTES = 16
 MAX_CAPTURED = 262_144
 _SEGMENT_BYTES = 10_000
-_TAIL_BYTES = 16_384  # left to the plain loop, so that no chain runs off the end while it waits for the others
+_TAIL_BYTES = 12_288  # left to the plain loop, so that no chain runs off the end while it waits for the others
 _SEARCHES = ((0, 512), (512, 1_600))  # most segments have a record in the first; 1,600: a full Ethernet frame
 _HOPS = 2
 _NEAR_S = 7 * 86_400

@@ -60,7 +60,7 @@ class DeviceNetworks:
         """(N,) whether each address lies in one of the networks."""
         is_v4 = (hi == 0) & (lo >> _WORD == _MAPPED)
         low_word = lo.astype(np.uint32)
-        inside = self._wide_v4[low_word >> np.uint32(16)]
+        inside = self._wide_v4.take(low_word >> np.uint32(16))
         for mask, base in self._narrow_v4:
             inside |= (low_word & mask) == base
         inside &= is_v4

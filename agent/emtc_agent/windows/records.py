@@ -7,7 +7,7 @@ import numpy as np
 from emtc_agent.columns import Columns, Hints
 from emtc_agent.packets import Int64
 from emtc_agent.windows.pool import Pool
-from emtc_agent.windows.traits import directed, packet_traits, service_port
+from emtc_agent.windows.traits import directed, packet_traits, service_of
 
 MAX_SIZE = 262_143
 
@@ -22,15 +22,13 @@ def write_packets(columns: Columns, hints: Hints, clock_us: Int64, base: int, in
         base: Position in the stream of the first packet.
         into: N packets.
     """
-    service = service_port(columns)
-    traits = packet_traits(columns, hints, service)
+    port, service = service_of(columns)
     into.clock_us[:] = clock_us
     into.position[:] = np.arange(base, base + len(columns))
-    into.service[:] = service | columns.proto.astype(np.uint32) << np.uint32(16)
+    into.service[:] = port | columns.proto.astype(np.uint32) << np.uint32(16)
     np.minimum(columns.net_len, MAX_SIZE, out=into.size)
-    for side in (0, 1):
-        into.traits[:, side] = directed(columns, traits, sent=bool(side))
     for pair, source, destination in (
+        (into.traits, *directed(columns, packet_traits(columns, hints, service))),
         (into.address_hi, columns.src_hi, columns.dst_hi),
         (into.address_lo, columns.src_lo, columns.dst_lo),
         (into.port, columns.src_port, columns.dst_port),

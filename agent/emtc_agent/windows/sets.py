@@ -58,7 +58,7 @@ class BoundedSets:
             fits = free[np.arange(len(rows)), way]
             place[served[fits]] = rows[fits] * WAYS + way[fits]
             self.tags.reshape(-1)[place[served[fits]]] = tag[served[fits]]
-            self._is_full[rows] = np.count_nonzero(free, axis=1) <= 1
+            self._is_full[rows] = free.sum(axis=1, dtype=np.uint8) <= 1
             waiting = waiting[~is_next]
             waiting = waiting[self.has_room(row[waiting])]
         return place
