@@ -18,7 +18,7 @@ HEADER_BYTES = 16
 MAX_CAPTURED = 262_144
 _SEGMENT_BYTES = 10_000
 _TAIL_BYTES = 12_288  # left to the plain loop, so that no chain runs off the end while it waits for the others
-_SEARCHES = ((0, 512), (512, 1_600))  # most segments have a record in the first; 1,600: a full Ethernet frame
+_SEARCHES = ((0, 320), (320, 1_600))  # most segments have a record in the first; 1,600: a full Ethernet frame
 _HOPS = 2
 _NEAR_S = 7 * 86_400
 _NEAR_HIGH = (_NEAR_S >> 16) + 1
@@ -26,6 +26,7 @@ _WORTH_BYTES = 256 * 1024
 _FEW_CHAINS = 8
 _STRIDE = 8
 _CAPTURED_AT = 8
+_PASSED = np.arange(_STRIDE + 1)[:, None] * HEADER_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +86,16 @@ def _guess_starts(words: UInt32, octets: Bytes, end: int, byte_order: str) -> In
     """One plausible record start in each segment that has one; the first is 0."""
     count = (end - _TAIL_BYTES) // _SEGMENT_BYTES
     segments = octets[: count * _SEGMENT_BYTES].reshape(count, _SEGMENT_BYTES)
+    first_byte = np.arange(count) * _SEGMENT_BYTES
     found = np.full(count, -1)
-    found[0] = 0
+    missing: Int64 | slice = slice(None)
     for begin, stop in _SEARCHES:
-        missing = np.flatnonzero(found < 0)
         row, offset = _near_first(segments[missing, begin : stop + HEADER_BYTES], octets, byte_order)
-        at = missing[row] * _SEGMENT_BYTES + begin + offset
-        held = np.flatnonzero(_holds(words, at, end))[::-1]  # of several in a segment, the first is written last
-        found[missing[row[held]]] = at[held]
+        at = first_byte[missing][row] + begin + offset
+        held = at[_holds(words, at, end)][::-1]  # of several in a segment, the first is written last
+        found[held // _SEGMENT_BYTES] = held
+        missing = np.flatnonzero(found < 0)
+    found[0] = 0
     return found[found >= 0]
 
 
@@ -130,8 +133,10 @@ def _prove(words: UInt32, octets: Bytes, starts: Int64, end: int, byte_order: st
             steps = _stride(words, at[going])
         except IndexError:  # led beyond the buffer
             return None
-        blocks.append(np.tile(at, (_STRIDE, 1)))
-        blocks[-1][:, going] = steps[:-1]
+        block = np.empty((_STRIDE, len(at)), np.int64)
+        block[:] = at
+        block[:, going] = steps[:-1]
+        blocks.append(block)
         at[going] = steps[-1]
         going = going[steps[-1] < goal[going]]
     by_chain = np.concatenate([*blocks, at[None]]).T.copy()
@@ -152,7 +157,6 @@ def _stride(words: UInt32, at: Int64) -> Int64:
     steps = np.empty((_STRIDE + 1, len(at)), np.int64)
     steps[0] = at
     for step in range(_STRIDE):  # ``at`` leaves out the record headers passed; the view makes up for them
-        passed = step * HEADER_BYTES
-        at = np.add(at, words[_CAPTURED_AT + passed :][at], out=steps[step + 1])
-    steps += np.arange(_STRIDE + 1)[:, None] * HEADER_BYTES
+        at = np.add(at, words[_CAPTURED_AT + step * HEADER_BYTES :][at], out=steps[step + 1])
+    steps += _PASSED
     return steps
