@@ -65,7 +65,7 @@ def read_hints(batch: PacketBatch, columns: Columns) -> Hints:
     """Read the hints of a batch; only captured payload bytes of decoded TCP and UDP packets count."""
     size = len(batch)
     hints = Hints(np.zeros(size, np.uint16), np.zeros(size, np.uint16), np.zeros(size, np.uint8))
-    filled = ((columns.marks & Mark.TRANSPORT) != 0) & (columns.payload_cap > 0)
+    filled = ((columns.marks & np.uint8(Mark.TRANSPORT)) != 0) & (columns.payload_cap > 0)
     spoken = _SPOKEN_ON.take(columns.src_port) | _SPOKEN_ON.take(columns.dst_port)
     spoken &= _SPOKEN_OVER.take(columns.proto) * filled
     for protocol, reader in ((_DNS, _read_dns), (_MQTT, _read_mqtt), (_COAP, _read_coap), (_MODBUS, _read_modbus)):

@@ -18,7 +18,7 @@ from emtc_agent.packets import Bool, Int64, PacketBatch
 ETHERNET = 1
 _MAPPED = np.uint64(0xFFFF_0000_0000)
 _MAC_SHIFT = np.uint64(16)
-_IPV4_BYTES = 20
+_ETHERNET_BYTES, _TAG_BYTES, _IPV4_BYTES = 14, 4, 20
 _SHORT = np.uint8(8)  # bytes of a UDP or ICMP header
 _IPV4_VERSION_5 = 0x0800_45  # EtherType, version 4, five words of header
 
@@ -35,10 +35,9 @@ _LAYOUT = np.dtype(
             *(">u2", ">u2", "u1", ">u2", "u1", "u1", "<u2"),
         ],
         "offsets": [*(0, 6, 12, 12, 16, 20, 22, 23, 26, 30), *(34, 36, 34, 38, 46, 47, 48)],
-        "itemsize": 54,
+        "itemsize": 50,
     }
 )
-_TAG_BYTES = 4
 
 
 def read_plain(batch: PacketBatch) -> tuple[dict[str, np.ndarray], Bool]:
@@ -48,7 +47,8 @@ def read_plain(batch: PacketBatch) -> tuple[dict[str, np.ndarray], Bool]:
     """
     header = rows_at(batch.data, batch.start, _LAYOUT)
     size = len(header)
-    l4_at = _without_tags(header)
+    src_mac, dst_mac = (header[name].astype(np.uint64) >> _MAC_SHIFT for name in ("src_mac", "dst_mac"))
+    l4_at = _step_over_tags(header, batch)
     is_tcp, is_udp, is_icmp = (header["proto"] == protocol for protocol in (TCP, UDP, ICMP))
     total = header["total"].astype(np.int32)
     l4_len = total - _IPV4_BYTES
@@ -82,8 +82,8 @@ def read_plain(batch: PacketBatch) -> tuple[dict[str, np.ndarray], Bool]:
         "src_lo": header["src"].astype(np.uint64) | _MAPPED,
         "dst_hi": np.zeros(size, np.uint64),
         "dst_lo": header["dst"].astype(np.uint64) | _MAPPED,
-        "src_mac": header["src_mac"].astype(np.uint64) >> _MAC_SHIFT,
-        "dst_mac": header["dst_mac"].astype(np.uint64) >> _MAC_SHIFT,
+        "src_mac": src_mac,
+        "dst_mac": dst_mac,
         "arp_mac": np.zeros(size, np.uint64),
         "teid": np.zeros(size, np.uint32),
         "payload_at": batch.start + header_len + l4_at,
@@ -92,11 +92,11 @@ def read_plain(batch: PacketBatch) -> tuple[dict[str, np.ndarray], Bool]:
     }, is_plain
 
 
-def _without_tags(header: npt.NDArray[np.void]) -> Int64:
-    """Move what follows a VLAN tag to where it would stand without one; (N,) where the transport header was."""
+def _step_over_tags(header: npt.NDArray[np.void], batch: PacketBatch) -> Int64:
+    """Read packets with a VLAN tag anew as if they began there; (N,) where the transport header is."""
+    at = np.full(len(header), _ETHERNET_BYTES + _IPV4_BYTES)
     tagged = np.flatnonzero(is_tag(header["tag"]))
-    octets = header.view(np.uint8).reshape(-1, _LAYOUT.itemsize)
-    octets[tagged, 12:-_TAG_BYTES] = octets[tagged, 12 + _TAG_BYTES :]
-    at = np.full(len(header), 14 + _IPV4_BYTES)
-    at[tagged] += _TAG_BYTES
+    if len(tagged):
+        header[tagged] = rows_at(batch.data, batch.start[tagged] + _TAG_BYTES, _LAYOUT)
+        at[tagged] += _TAG_BYTES
     return at

@@ -160,8 +160,8 @@ def find_closed(
     deadline = first_us + window_us
     followed = np.append(slot[1:] == slot[:-1], False)
     expired = followed | (deadline <= clock_us[-1]) if len(clock_us) else np.ones(len(start), bool)
-    timeout_at = (base + np.searchsorted(clock_us, deadline)) * 2
-    full_at = records.at(end - 1).column("position") * 2 + 1
-    key = np.where(full, full_at, timeout_at)
+    key = records.at(end - 1).column("position") * 2 + 1
+    late = np.flatnonzero(expired & ~full)
+    key[late] = (base + np.searchsorted(clock_us, deadline[late])) * 2
     reason = np.where(full, Closed.FULL, Closed.TIMEOUT if len(clock_us) else Closed.END).astype(np.uint8)
     return full | expired, key, reason

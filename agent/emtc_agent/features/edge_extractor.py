@@ -114,6 +114,16 @@ class EdgeExtractor:
             yield self._step(batch.slice(begin, len(batch)), clock_us[begin:])
 
     def _step(self, batch: PacketBatch, clock_us: Int64) -> Windows:
+        records, slots, start = self._take(batch, clock_us)
+        windows = self._close(records, slots, start, clock_us)
+        self._position += len(batch)
+        return windows
+
+    def _take(self, batch: PacketBatch, clock_us: Int64) -> tuple[View, Int64, Int64]:
+        """The records of busy slots and of those whose time has run out; (G,) the slots; (G,) where each one's begin.
+
+        A function of its own so that the columns are gone when windows are made: both would be in memory at once.
+        """
         columns = decode(batch)
         records = attribute(columns, self.config.networks)
         self._count(columns.reason, records)
@@ -124,9 +134,7 @@ class EdgeExtractor:
         slots = np.concatenate([groups.slot, expired])
         count = np.concatenate([groups.count, np.zeros(len(expired), np.int64)])
         merged, start = self._open.merge(slots, records.side.take(groups.order), count)
-        windows = self._close(merged, slots, start, clock_us)
-        self._position += len(batch)
-        return windows
+        return merged, slots, start
 
     def _settle(self, records: Records, clock_us: Int64) -> Groups:
         """Give each record the slot of its endpoint, and sort records by slot."""

@@ -18,11 +18,12 @@ import numpy as np
 
 from emtc_agent.columns import L3, Columns, Mark
 from emtc_agent.packets import Bool, Int64, UInt8, UInt64
-from emtc_agent.windows.networks import DeviceNetworks, is_unicast
+from emtc_agent.windows.networks import Address, DeviceNetworks
 from emtc_agent.windows.windows import EndpointKind
 
+_DEVICE, _UNICAST, _UNASSIGNED = (np.uint8(bit) for bit in (Address.DEVICE, Address.UNICAST, Address.UNASSIGNED))
+_TUNNEL = np.uint8(Mark.TUNNEL)
 _GROUP_MAC = np.uint64(1 << 40)  # lowest bit of the first octet
-_IPV4 = np.uint64(0xFFFF_FFFF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +69,18 @@ def _own(src: UInt64, dst: UInt64, side: Int64) -> UInt64:
 
 def _device_sides(columns: Columns, networks: DeviceNetworks) -> tuple[Bool, Bool, Bool]:
     """(N,) whether the sender is a device, whether the receiver is, and whether MACs identify them."""
-    both_macs = (columns.src_mac != 0) & (columns.dst_mac != 0) & ((columns.marks & Mark.TUNNEL) == 0)
+    both_macs = (columns.src_mac != 0) & (columns.dst_mac != 0) & ((columns.marks & _TUNNEL) == 0)
     to_group = both_macs & ((columns.dst_mac & _GROUP_MAC) != 0)
-    dst_unicast = is_unicast(columns.dst_hi, columns.dst_lo) & ~to_group
-    is_ip = columns.l3 >= L3.IPV4
-    unassigned = both_macs & (columns.src_hi == 0) & ((columns.src_lo & _IPV4) == 0)  # DHCP's 0.0.0.0, ::
-    from_device = is_ip & (networks.contains(columns.src_hi, columns.src_lo) | unassigned)
-    to_device = is_ip & networks.contains(columns.dst_hi, columns.dst_lo) & dst_unicast
+    src = networks.classify(columns.src_hi, columns.src_lo)
+    dst = networks.classify(columns.dst_hi, columns.dst_lo)
+    dst_unicast = ((dst & _UNICAST) != 0) & ~to_group
+    is_ip = columns.l3 >= np.uint8(L3.IPV4)
+    unassigned = both_macs & ((src & _UNASSIGNED) != 0)  # a client of DHCP
+    from_device = is_ip & (((src & _DEVICE) != 0) | unassigned)
+    to_device = is_ip & ((dst & _DEVICE) != 0) & dst_unicast
     nobody = is_ip & ~from_device & ~to_device
     if not is_ip.all():  # ARP and other link protocols never leave the LAN
-        is_arp = columns.l3 == L3.ARP
-        from_device |= ~is_ip & (both_macs | (is_arp & is_unicast(columns.src_hi, columns.src_lo)))
+        is_arp = columns.l3 == np.uint8(L3.ARP)
+        from_device |= ~is_ip & (both_macs | (is_arp & ((src & _UNICAST) != 0)))
         to_device |= is_arp & np.where(both_macs, ~to_group, dst_unicast)
     return from_device | (nobody & ~dst_unicast), to_device | (nobody & dst_unicast), both_macs & ~nobody

@@ -83,6 +83,8 @@ class EndpointTable:
         shortcut = (tag >> _SHORTCUT_SHIFT).astype(np.int64)
         slot = self._short_slot.take(shortcut)
         rest = np.flatnonzero(self._short_tag.take(shortcut) != tag)
+        if not len(rest):
+            return slot
         slot[rest] = self._sets.find(row[rest], tag[rest])
         found = rest[slot[rest] != SPILLED]
         self._short_tag[shortcut[found]], self._short_slot[shortcut[found]] = tag[found], slot[found]

@@ -122,7 +122,7 @@ def packet_traits(columns: Columns, hints: Hints, service: UInt8) -> UInt64:
 
 def _mark_rare(columns: Columns, traits: UInt64) -> None:
     """Set right what few packets have: no IP protocol, unreachable messages, and log-in attempts."""
-    not_ip = np.flatnonzero(columns.l3 < L3.IPV4)
+    not_ip = np.flatnonzero(columns.l3 < np.uint8(L3.IPV4))
     is_arp = columns.l3[not_ip] == L3.ARP
     traits[not_ip] &= ~_BY_PROTOCOL[columns.proto[not_ip]]
     traits[not_ip] |= np.where(is_arp, np.uint64(_mask("arp")), np.uint64(_mask("other")))
@@ -136,10 +136,10 @@ def _mark_rare(columns: Columns, traits: UInt64) -> None:
 
 def directed(columns: Columns, traits: UInt64) -> tuple[UInt64, UInt64]:
     """(N,) the traits of packets with those that only the receiver sees, and with those that only the sender does."""
-    is_tcp = (columns.proto == 6) & ((columns.marks & Mark.TRANSPORT) != 0)
+    is_tcp = (columns.proto == 6) & ((columns.marks & np.uint8(Mark.TRANSPORT)) != 0)
     tcp = columns.tcp_flags | (is_tcp.astype(np.uint16) << 8)
     received, sent = (traits | by_tcp.take(tcp) for by_tcp in _BY_TCP)
-    arp = np.flatnonzero(columns.l3 == L3.ARP)
+    arp = np.flatnonzero(columns.l3 == np.uint8(L3.ARP))
     if len(arp):
         received[arp[columns.op[arp] == 2]] |= np.uint64(_mask("arp_tell_down"))
         sent[arp[columns.op[arp] == 1]] |= np.uint64(_mask("arp_ask_up"))
