@@ -30,7 +30,7 @@ from emtc_agent.windows.windows import ExtractorStats, Windows, empty_windows, j
 from emtc_contract.edge_v1 import EDGE_V1
 from emtc_contract.schema import FeatureSchema
 
-MAX_BATCH = 16_384
+MAX_BATCH = 24_576
 SWEEP_PACKETS = 4_096
 
 
