@@ -71,7 +71,7 @@ class WindowMaker:
         packets = lengths(start, len(records))
         traits = records.column("traits")
         counts = count(traits, start)
-        talks = fan_out(records, start, packets, counts[:, BIT["ported"]], self._keyed)
+        talks = fan_out(records, start, packets, counts[:, BIT["ported"]])
         first_us = closed.clock_us[start]
         learning = first_us - endpoints.first_us[closed.slot] < self._novelty_after_us
         new_remote, new_service = np.where(learning, 0, self._packets_of_new(talks, closed.slot, first_us))
@@ -95,7 +95,7 @@ class WindowMaker:
         remotes, pairs = talks.remotes.window, talks.pairs.window
         window = np.concatenate([remotes, pairs])
         owner = np.concatenate([slot[remotes], self._slots + slot[pairs]])
-        new = np.flatnonzero(self._peers.meet(owner, np.concatenate(talks.tags(self._keyed)), first_us[window]))
+        new = np.flatnonzero(self._peers.meet(owner, talks.tags(self._keyed), first_us[window]))
         window[len(remotes) :] += len(slot)
         weights = np.concatenate([talks.remotes.packets, talks.pairs.packets])[new]
         packets = np.bincount(window[new], weights=weights, minlength=2 * len(slot))

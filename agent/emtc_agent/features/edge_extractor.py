@@ -129,7 +129,7 @@ class EdgeExtractor:
         self._count(columns.reason, records)
         groups = self._settle(records, clock_us)
         hints = read_hints(batch, columns)
-        write_packets(columns, hints, clock_us, self._position, self._open.room(len(batch)))
+        write_packets(columns, hints, clock_us, self._position, self._hash, self._open.room(len(batch)))
         expired = self._expired(groups.slot, int(clock_us[-1]))
         slots = np.concatenate([groups.slot, expired])
         count = np.concatenate([groups.count, np.zeros(len(expired), np.int64)])

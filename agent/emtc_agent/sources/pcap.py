@@ -41,8 +41,8 @@ class PcapReader(CaptureReader):
     def _read(self) -> Iterator[PacketBatch]:
         while True:
             chain = find_records(self._buffer.octets, self._buffer.fill, self._order)
-            if len(chain.starts):
-                yield self._batch(chain.starts)
+            for begin in range(0, len(chain.starts), self._batch_packets):
+                yield self._batch(chain.starts[begin : begin + self._batch_packets])
             if chain.absurd:
                 self.stats.malformed += 1
                 return

@@ -15,10 +15,8 @@ from emtc_agent.packets import Bool, Int64, UInt8, UInt16, UInt64
 from emtc_agent.windows.arrays import is_first, lengths
 from emtc_agent.windows.hashing import KeyedHash
 from emtc_agent.windows.pool import View
+from emtc_agent.windows.remotes import NOBODY, REMOTE
 
-_SERVICE_BITS = np.uint64(24)  # a pair is 40 bits of the remote's hash, then protocol and port
-_REMOTE = np.uint64(0xFFFF_FFFF_FF00_0000)
-_NOBODY = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 _NO_REMOTE = np.uint64(1)  # neither a remote nor nobody
 _TAG_SHIFT = np.uint64(18)
 _NARROW = 8  # packets
@@ -30,7 +28,7 @@ class Uses:
 
     Attributes:
         window: (U,) window of each use.
-        value: (U,) what was used, as 64 bits.
+        value: (U,) what was used; see ``remotes.py``.
         packets: (U,) packets of the window that used it.
     """
 
@@ -58,7 +56,7 @@ class FanOut:
     """Whom W windows talk to.
 
     Attributes:
-        remotes: Uses of remote addresses; the value's 40 highest bits are a hash.
+        remotes: Uses of remote addresses.
         pairs: Uses of (remote, service) pairs.
         remote_ports, local_ports: (W,) distinct ports.
         top: (W,) packets of the most used remote.
@@ -74,13 +72,13 @@ class FanOut:
     leader: Int64
     leads: Bool
 
-    def tags(self, keyed: KeyedHash) -> tuple[UInt64, UInt64]:
-        """Tags of all remotes and pairs for ``PeerMemory``."""
-        pair = self.pairs.value  # the service is not hashed yet
-        return self.remotes.value >> _SERVICE_BITS, keyed(pair, np.zeros_like(pair)) >> _TAG_SHIFT
+    def tags(self, keyed: KeyedHash) -> UInt64:
+        """Tags of all remotes, then of all pairs, for ``PeerMemory``."""
+        used = np.concatenate([self.remotes.value, self.pairs.value])
+        return keyed(used, np.zeros_like(used)) >> _TAG_SHIFT
 
 
-def fan_out(records: View, starts: Int64, packets: Int64, ported: UInt8, keyed: KeyedHash) -> FanOut:
+def fan_out(records: View, starts: Int64, packets: Int64, ported: UInt8) -> FanOut:
     """Count whom W windows talk to.
 
     Args:
@@ -88,11 +86,8 @@ def fan_out(records: View, starts: Int64, packets: Int64, ported: UInt8, keyed: 
         starts: (W,) first record of each window.
         packets: (W,) records of each window.
         ported: (W,) records that have ports.
-        keyed: Hash of the process.
     """
-    parts = [
-        (chosen, _part(records, starts[chosen], packets[chosen], ported[chosen], keyed)) for chosen in _alike(packets)
-    ]
+    parts = [(chosen, _part(records, starts[chosen], packets[chosen], ported[chosen])) for chosen in _alike(packets)]
     if len(parts) == 1:
         return parts[0][1]
     order = np.argsort(np.concatenate([chosen for chosen, _ in parts]))
@@ -125,13 +120,13 @@ def _join_uses(parts: list[tuple[Int64 | slice, Uses]]) -> Uses:
     return Uses(window[order], value[order], packets[order])
 
 
-def _part(records: View, starts: Int64, packets: Int64, ported: UInt8, keyed: KeyedHash) -> FanOut:
+def _part(records: View, starts: Int64, packets: Int64, ported: UInt8) -> FanOut:
     """``fan_out`` of windows of similar sizes."""
     column = np.arange(packets.max(initial=1))
     is_real = column < packets[:, None]
     rows = records.at(np.minimum(starts[:, None] + column, len(records) - 1))
-    remote, nobody = _remotes(rows, is_real, keyed)
-    pairs = _uses(remote | rows.column("service") | nobody)
+    remote = rows.column("remote") | (np.uint64(0) - ~is_real)  # NOBODY beyond a window's end
+    pairs = _uses(remote | rows.column("service"))
     remotes = _without_service(pairs)
     top, value = remotes.most(len(starts))
     leads = value != _NO_REMOTE
@@ -147,31 +142,21 @@ def _part(records: View, starts: Int64, packets: Int64, ported: UInt8, keyed: Ke
     )
 
 
-def _remotes(rows: View, is_real: Bool, keyed: KeyedHash) -> tuple[UInt64, UInt64]:
-    """(W, width) 40 bits of the hash of the other side's address; (W, width) all ones where there is none.
-
-    Both are all ones there, so that no search for a remote finds it.
-    """
-    high, low = rows.column("address_hi"), rows.column("address_lo")
-    nobody = np.uint64(0) - (((high | low) == 0) | ~is_real)
-    return keyed(low, high) & _REMOTE | nobody, nobody
-
-
 def _uses(rows: UInt64) -> Uses:
-    """Distinct values per row, but for ``_NOBODY``, the largest of all; the rows are sorted."""
+    """Distinct values per row, but for ``NOBODY``, the largest of all; the rows are sorted."""
     rows.sort(axis=1)
     flat = rows.reshape(-1)
     first = is_first(flat)
     first[:: rows.shape[1]] = True
     begin = np.flatnonzero(first)
     value, packets = flat.take(begin), lengths(begin, flat.size)
-    real = np.flatnonzero(value != _NOBODY)
+    real = np.flatnonzero(value != NOBODY)
     return Uses(begin[real] // rows.shape[1], value[real], packets[real])
 
 
 def _without_service(pairs: Uses) -> Uses:
     """Uses of remotes, whatever the service."""
-    remote = pairs.value & _REMOTE
+    remote = pairs.value & REMOTE
     begin = np.flatnonzero(is_first(remote) | is_first(pairs.window))
     packets = np.add.reduceat(pairs.packets, begin) if len(begin) else pairs.packets
     return Uses(pairs.window[begin], remote[begin], packets)

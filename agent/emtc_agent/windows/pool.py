@@ -24,6 +24,7 @@ class Pool:
         size: Network-layer length, bytes, at most 262,143.
         traits: Pairs; see ``traits.py``.
         address_hi, address_lo: Pairs.
+        remote: Pairs; what tells the other side's address from others, see ``remotes.py``.
         port: Pairs.
         service: ``IP protocol << 16 | port``, the port that names the service.
         ttl: TTL or hop limit.
@@ -39,6 +40,7 @@ class Pool:
     traits: UInt64
     address_hi: UInt64
     address_lo: UInt64
+    remote: UInt64
     port: UInt16
     service: UInt32
     ttl: UInt8
@@ -51,10 +53,10 @@ class Pool:
 _ENOUGH = 65_536
 """Packets up to which the pool fills before open ones are moved; more memory would only make it touch more."""
 _NAMES = tuple(field.name for field in fields(Pool))
-_PAIRS = {"traits", "address_hi", "address_lo", "port"}
+_PAIRS = {"traits", "address_hi", "address_lo", "remote", "port"}
 _DTYPES: dict[str, type] = {
     **dict.fromkeys(("clock_us", "ts_us", "position"), np.int64),
-    **dict.fromkeys(("traits", "address_hi", "address_lo", "arp_mac"), np.uint64),
+    **dict.fromkeys(("traits", "address_hi", "address_lo", "remote", "arp_mac"), np.uint64),
     **dict.fromkeys(("service", "teid"), np.uint32),
     **dict.fromkeys(("port", "dns_id"), np.uint16),
     **dict.fromkeys(("ttl", "dns_name_len"), np.uint8),

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from emtc_agent.columns import Columns, Hints
+from emtc_agent.columns import L3, Columns, Hints
 from emtc_agent.packets import Int64
+from emtc_agent.windows.hashing import KeyedHash
 from emtc_agent.windows.pool import Pool
+from emtc_agent.windows.remotes import remotes
 from emtc_agent.windows.traits import directed, packet_traits, service_of
 
 MAX_SIZE = 262_143
 
 
-def write_packets(columns: Columns, hints: Hints, clock_us: Int64, base: int, into: Pool) -> None:
+def write_packets(columns: Columns, hints: Hints, clock_us: Int64, base: int, keyed: KeyedHash, into: Pool) -> None:
     """Write the packets of a batch into the pool.
 
     Args:
@@ -20,6 +22,7 @@ def write_packets(columns: Columns, hints: Hints, clock_us: Int64, base: int, in
         hints: Their application hints.
         clock_us: (N,) their stream time.
         base: Position in the stream of the first packet.
+        keyed: Hash of the process.
         into: N packets.
     """
     port, service = service_of(columns)
@@ -27,8 +30,11 @@ def write_packets(columns: Columns, hints: Hints, clock_us: Int64, base: int, in
     into.position[:] = np.arange(base, base + len(columns))
     into.service[:] = port | columns.proto.astype(np.uint32) << np.uint32(16)
     np.minimum(columns.net_len, MAX_SIZE, out=into.size)
+    not_ipv4 = np.flatnonzero(columns.l3 != np.uint8(L3.IPV4))
+    src, dst = (columns.src_hi, columns.src_lo), (columns.dst_hi, columns.dst_lo)
     for pair, source, destination in (
         (into.traits, *directed(columns, packet_traits(columns, hints, service))),
+        (into.remote, remotes(*src, not_ipv4, keyed), remotes(*dst, not_ipv4, keyed)),
         (into.address_hi, columns.src_hi, columns.dst_hi),
         (into.address_lo, columns.src_lo, columns.dst_lo),
         (into.port, columns.src_port, columns.dst_port),
