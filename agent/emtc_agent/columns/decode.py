@@ -64,13 +64,14 @@ def decode_any(batch: PacketBatch) -> Columns:
 
 def _network(data: Bytes, ether: UInt16, at: Int64, captured: Int64, wire: Int64) -> Network:
     """IP headers of all packets; not good where there is none."""
-    network = ipv4(data, at, captured, wire)  # most are IPv4: cheaper than picking them
-    others = np.flatnonzero(ether != IPV4)
+    first, decoder = (IPV4, ipv4) if (ether == IPV4).any() else (IPV6, ipv6)
+    network = decoder(data, at, captured, wire)  # for all: cheaper than picking those that are
+    others = np.flatnonzero(ether != first)
     if len(others):
         network.good[others] = False
         network.marks[others] = 0
         network.net_len[others] = wire[others]
-        rows = others[ether[others] == IPV6]
+        rows = others[ether[others] == IPV6] if first == IPV4 else others[:0]
         if len(rows):
             network.put(rows, ipv6(data, at[rows], captured[rows], wire[rows]))
     return network
@@ -84,8 +85,8 @@ def _ip_columns(data: Bytes, network: Network) -> Out:
     if (marks & Mark.MALFORMED).any():
         reason[(transport.marks & Mark.MALFORMED) != 0] = Other.BAD_TRANSPORT
     out: Out = {"marks": marks, "reason": reason, "net_len": network.net_len.astype(np.int32)}
-    out |= {name: getattr(transport, name).astype(_DTYPES[name]) for name in _TRANSPORT}
-    out |= {name: getattr(network, name).astype(_DTYPES[name]) for name in _NETWORK}
+    out |= {name: getattr(transport, name).astype(_DTYPES[name], copy=False) for name in _TRANSPORT}
+    out |= {name: getattr(network, name).astype(_DTYPES[name], copy=False) for name in _NETWORK}
     bad = np.flatnonzero(~network.good)
     if len(bad):
         out["reason"][bad] = np.where(network.l3[bad] == L3.IPV4, np.uint8(Other.BAD_IPV4), np.uint8(Other.BAD_IPV6))

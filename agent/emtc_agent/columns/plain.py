@@ -38,6 +38,7 @@ _LAYOUT = np.dtype(
         "itemsize": 50,
     }
 )
+_OCTETS = np.dtype(f"V{_LAYOUT.itemsize}")
 
 
 def read_plain(batch: PacketBatch) -> tuple[dict[str, np.ndarray], Bool]:
@@ -49,7 +50,8 @@ def read_plain(batch: PacketBatch) -> tuple[dict[str, np.ndarray], Bool]:
     size = len(header)
     src_mac, dst_mac = (header[name].astype(np.uint64) >> _MAC_SHIFT for name in ("src_mac", "dst_mac"))
     l4_at = _step_over_tags(header, batch)
-    is_tcp, is_udp, is_icmp = (header["proto"] == protocol for protocol in (TCP, UDP, ICMP))
+    proto = header["proto"].copy()
+    is_tcp, is_udp, is_icmp = (proto == protocol for protocol in (TCP, UDP, ICMP))
     total = header["total"].astype(np.int32)
     l4_len = total - _IPV4_BYTES
     header_len = (header["offset"] >> 2 & 0x3C) * is_tcp + _SHORT * ~is_tcp
@@ -70,7 +72,7 @@ def read_plain(batch: PacketBatch) -> tuple[dict[str, np.ndarray], Bool]:
         "ts_us": batch.ts_us,
         "net_len": total,
         "l3": np.full(size, L3.IPV4, np.uint8),
-        "proto": header["proto"].copy(),
+        "proto": proto,
         "marks": np.uint8(Mark.TRANSPORT) * ~is_icmp,
         "reason": np.zeros(size, np.uint8),
         "tcp_flags": header["flags"] * is_tcp,
@@ -95,8 +97,9 @@ def read_plain(batch: PacketBatch) -> tuple[dict[str, np.ndarray], Bool]:
 def _step_over_tags(header: npt.NDArray[np.void], batch: PacketBatch) -> Int64:
     """Read packets with a VLAN tag anew as if they began there; (N,) where the transport header is."""
     at = np.full(len(header), _ETHERNET_BYTES + _IPV4_BYTES)
-    tagged = np.flatnonzero(is_tag(header["tag"]))
+    tagged = np.flatnonzero(is_tag(header["tag"].astype(np.uint16)))
     if len(tagged):
-        header[tagged] = rows_at(batch.data, batch.start[tagged] + _TAG_BYTES, _LAYOUT)
+        octets = header.view(_OCTETS)  # else numpy copies field by field
+        octets[tagged] = rows_at(batch.data, batch.start[tagged] + _TAG_BYTES, _OCTETS)
         at[tagged] += _TAG_BYTES
     return at

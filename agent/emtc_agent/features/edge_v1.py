@@ -129,7 +129,8 @@ def _mean_std(value: Int64, starts: Int64, number: Int64) -> tuple[Float64, Floa
 
 def _timing(clock_us: Int64, starts: Int64, packets: Int64) -> dict[str, Float64]:
     """Rate, gaps between packets, bursts."""
-    gap = np.diff(clock_us, prepend=clock_us[:1])
+    gap = np.empty_like(clock_us)
+    np.subtract(clock_us[1:], clock_us[:-1], out=gap[1:])
     gap[starts] = 0
     gaps = packets - 1
     duration = np.add.reduceat(gap, starts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -74,11 +75,15 @@ class View:
 
     def __init__(self, pool: Pool, side: Int64) -> None:
         self.side = side
-        self.packet = side >> 1
         self._pool = pool
 
     def __len__(self) -> int:
         return len(self.side)
+
+    @cached_property
+    def packet(self) -> Int64:
+        """(R,) the packets."""
+        return self.side >> 1
 
     def at(self, where: Int64 | Bool) -> View:
         """The records at these positions of this view."""
