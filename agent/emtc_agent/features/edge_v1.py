@@ -68,8 +68,10 @@ def edge_features(
         **_dns(records, traits, window, counts, packets),
         "idle_before_s": np.minimum(idle_us, MAX_IDLE_US) / 1e6,
     }
-    by_column = np.concatenate([columns[name] for name in EDGE_V1.columns], dtype=np.float64)
-    return np.ascontiguousarray(by_column.reshape(-1, windows).T)
+    by_column = np.empty((len(EDGE_V1.columns), windows))
+    for number, name in enumerate(EDGE_V1.columns):
+        by_column[number] = columns.pop(name)  # many windows: not all of it in memory twice
+    return np.ascontiguousarray(by_column.T)
 
 
 _SHARED_TRAITS = {
