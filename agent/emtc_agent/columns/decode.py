@@ -8,6 +8,7 @@ from emtc_agent.columns.columns import L3, Columns, Mark, Other
 from emtc_agent.columns.encapsulation import ARP, IPV4, IPV6
 from emtc_agent.columns.link import Link, decode_link
 from emtc_agent.columns.network import Network, decode_arp, ipv4, ipv6
+from emtc_agent.columns.plain import ETHERNET, read_plain
 from emtc_agent.columns.transport import ICMP, ICMPV6, IGMP, TCP, UDP, decode_transport
 from emtc_agent.columns.tunnel import find_inner
 from emtc_agent.packets import Bytes, Int64, PacketBatch, UInt16
@@ -25,11 +26,30 @@ _DTYPES = {
     **dict.fromkeys(("src_hi", "src_lo", "dst_hi", "dst_lo", "src_mac", "dst_mac", "arp_mac"), np.uint64),
     "teid": np.uint32,
 }
+_PLAIN_FROM = 256
 _MAX_LENGTH = (1 << 31) - 1  # a record can claim twice as much
 
 
-def decode(batch: PacketBatch) -> Columns:
-    """Decode every packet of a batch; never reads beyond a packet's captured bytes."""
+def decode(batch: PacketBatch, plain_from: int = _PLAIN_FROM) -> Columns:
+    """Decode every packet of a batch; tells nothing of bytes beyond a packet's captured ones.
+
+    Args:
+        batch: The packets.
+        plain_from: Size of a batch that is worth reading its plain packets apart; the columns are the same.
+    """
+    if len(batch) < plain_from or batch.linktype[0] != ETHERNET:
+        return decode_any(batch)
+    out, is_plain = read_plain(batch)
+    others = np.flatnonzero(~is_plain)
+    if len(others):
+        found = decode_any(batch.take(others))
+        for name in _DTYPES.keys() - {"ts_us"}:
+            out[name][others] = getattr(found, name)
+    return Columns(**out)
+
+
+def decode_any(batch: PacketBatch) -> Columns:
+    """Decode packets of any kind."""
     link = decode_link(batch)
     at = batch.start + link.at
     captured, wire = batch.cap_len - link.at, np.minimum(batch.wire_len, _MAX_LENGTH) - link.at
@@ -44,13 +64,14 @@ def decode(batch: PacketBatch) -> Columns:
 
 def _network(data: Bytes, ether: UInt16, at: Int64, captured: Int64, wire: Int64) -> Network:
     """IP headers of all packets; not good where there is none."""
-    network = ipv4(data, at, captured, wire)  # most are IPv4: cheaper than picking them
-    others = np.flatnonzero(ether != IPV4)
+    first, decoder = (IPV4, ipv4) if (ether == IPV4).any() else (IPV6, ipv6)
+    network = decoder(data, at, captured, wire)  # for all: cheaper than picking those that are
+    others = np.flatnonzero(ether != first)
     if len(others):
         network.good[others] = False
         network.marks[others] = 0
         network.net_len[others] = wire[others]
-        rows = others[ether[others] == IPV6]
+        rows = others[ether[others] == IPV6] if first == IPV4 else others[:0]
         if len(rows):
             network.put(rows, ipv6(data, at[rows], captured[rows], wire[rows]))
     return network
@@ -64,8 +85,8 @@ def _ip_columns(data: Bytes, network: Network) -> Out:
     if (marks & Mark.MALFORMED).any():
         reason[(transport.marks & Mark.MALFORMED) != 0] = Other.BAD_TRANSPORT
     out: Out = {"marks": marks, "reason": reason, "net_len": network.net_len.astype(np.int32)}
-    out |= {name: getattr(transport, name).astype(_DTYPES[name]) for name in _TRANSPORT}
-    out |= {name: getattr(network, name).astype(_DTYPES[name]) for name in _NETWORK}
+    out |= {name: getattr(transport, name).astype(_DTYPES[name], copy=False) for name in _TRANSPORT}
+    out |= {name: getattr(network, name).astype(_DTYPES[name], copy=False) for name in _NETWORK}
     bad = np.flatnonzero(~network.good)
     if len(bad):
         out["reason"][bad] = np.where(network.l3[bad] == L3.IPV4, np.uint8(Other.BAD_IPV4), np.uint8(Other.BAD_IPV6))

@@ -27,7 +27,7 @@ def step_inside(batch: PacketBatch, ether: UInt16, at: Int64) -> None:
     if not len(rest):
         return
     for _ in range(_MAX_TAGS):
-        tagged = rest[_is_tag(ether[rest])]
+        tagged = rest[is_tag(ether[rest])]
         if not len(tagged):
             break
         _skip_tags(batch, tagged, ether, at)
@@ -49,7 +49,8 @@ def ip_ether(first: UInt8) -> UInt16:
     return _translate((first >> 4).astype(np.uint16), _IP_VERSIONS)
 
 
-def _is_tag(ether: UInt16) -> Bool:
+def is_tag(ether: UInt16) -> Bool:
+    """(K,) whether an EtherType is that of a VLAN tag."""
     return (ether == 0x8100) | (ether == 0x88A8) | (ether == 0x9100)  # 802.1Q, 802.1ad and its forerunner
 
 

@@ -49,7 +49,8 @@ class Hints:
 
 
 _DNS, _MQTT, _COAP, _MODBUS = 1, 2, 4, 8
-_OVER_TCP, _OVER_UDP = np.uint8(_DNS | _MQTT | _MODBUS), np.uint8(_DNS | _COAP)
+_SPOKEN_OVER = np.zeros(256, np.uint8)  # IP protocol -> what may be spoken over it
+_SPOKEN_OVER[[6, 17]] = _DNS | _MQTT | _MODBUS, _DNS | _COAP
 _MODBUS_PORT = 502
 _WRITES = np.isin(np.arange(256), (5, 6, 15, 16, 22, 23))  # Modbus function codes
 _SPOKEN_ON = np.zeros(65536, np.uint8)
@@ -64,26 +65,23 @@ def read_hints(batch: PacketBatch, columns: Columns) -> Hints:
     """Read the hints of a batch; only captured payload bytes of decoded TCP and UDP packets count."""
     size = len(batch)
     hints = Hints(np.zeros(size, np.uint16), np.zeros(size, np.uint16), np.zeros(size, np.uint8))
-    filled = np.flatnonzero(((columns.marks & Mark.TRANSPORT) != 0) & (columns.payload_cap > 0))
-    is_tcp = columns.proto[filled] == _TCP
-    protocol = np.where(is_tcp, _OVER_TCP, _OVER_UDP)
-    spoken = (_SPOKEN_ON[columns.src_port[filled]] | _SPOKEN_ON[columns.dst_port[filled]]) & protocol
-    for wanted, reader in (
-        ((spoken & _DNS) != 0, _read_dns),
-        ((spoken & _MQTT) != 0, _read_mqtt),
-        ((spoken & _COAP) != 0, _read_coap),
-        ((spoken & _MODBUS) != 0, _read_modbus),
-        (is_tcp & _starts_like_tls(batch, columns, filled), _read_tls),
-    ):
-        rows = filled[wanted]
+    filled = ((columns.marks & np.uint8(Mark.TRANSPORT)) != 0) & (columns.payload_cap > 0)
+    spoken = _SPOKEN_ON.take(columns.src_port) | _SPOKEN_ON.take(columns.dst_port)
+    spoken &= _SPOKEN_OVER.take(columns.proto) * filled
+    for protocol, reader in ((_DNS, _read_dns), (_MQTT, _read_mqtt), (_COAP, _read_coap), (_MODBUS, _read_modbus)):
+        rows = np.flatnonzero((spoken & protocol) != 0)
         if len(rows):
             reader(batch, columns, rows, hints)
+    segments = np.flatnonzero(filled & (columns.proto == _TCP))
+    rows = segments[_starts_like_tls(batch, columns, segments)]
+    if len(rows):
+        _read_tls(batch, columns, rows, hints)
     return hints
 
 
-def _starts_like_tls(batch: PacketBatch, columns: Columns, filled: Int64) -> Bool:
+def _starts_like_tls(batch: PacketBatch, columns: Columns, rows: Int64) -> Bool:
     """Whether the first payload byte is that of a TLS alert or handshake record."""
-    first = batch.data.take(columns.payload_at[filled], mode="clip")
+    first = batch.data.take(columns.payload_at.take(rows), mode="clip")
     return (first == _TLS_ALERT) | (first == _TLS_HANDSHAKE)
 
 

@@ -126,7 +126,7 @@ def ipv6(data: Bytes, at: Int64, captured: Int64, wire: Int64) -> Network:
     network = Network(
         l4_at=at + 40,
         l4_len=payload,
-        l4_cap=np.clip(captured - 40, 0, payload),
+        l4_cap=np.minimum(np.maximum(captured - 40, 0), payload),
         l3=np.full(len(at), L3.IPV6, np.uint8),
         proto=header["next"].copy(),
         ttl=header["ttl"],

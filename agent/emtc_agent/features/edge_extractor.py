@@ -14,22 +14,23 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from emtc_agent.columns import Other, decode, read_hints
-from emtc_agent.features.closing import ClosedSet, WindowMaker, find_closed, select
+from emtc_agent.features.closing import ClosedSet, WindowMaker, find_closed
 from emtc_agent.packets import Bool, Int64, PacketBatch, UInt8
+from emtc_agent.windows.arrays import lengths
 from emtc_agent.windows.attribution import Records, attribute
 from emtc_agent.windows.clock import StreamClock
 from emtc_agent.windows.endpoints import EndpointTable
 from emtc_agent.windows.grouping import Groups, group_by_slot
 from emtc_agent.windows.hashing import KeyedHash
 from emtc_agent.windows.networks import DeviceNetworks
-from emtc_agent.windows.pool import OpenWindows, View, blank
-from emtc_agent.windows.records import pool_of
+from emtc_agent.windows.pool import OpenWindows, View
+from emtc_agent.windows.records import write_packets
 from emtc_agent.windows.segments import window_starts
 from emtc_agent.windows.windows import ExtractorStats, Windows, empty_windows, join
 from emtc_contract.edge_v1 import EDGE_V1
 from emtc_contract.schema import FeatureSchema
 
-MAX_BATCH = 16_384
+MAX_BATCH = 24_576
 SWEEP_PACKETS = 4_096
 
 
@@ -75,9 +76,11 @@ class EdgeExtractor:
         self._hash = KeyedHash(self.config.hash_key)
         slots = self.config.max_endpoints + 1
         self._endpoints = EndpointTable(self.config.max_endpoints)
-        self._open = OpenWindows(slots, self.schema.window.packets, 2 * MAX_BATCH)
+        self._open = OpenWindows(slots, self.schema.window.packets, MAX_BATCH)
         self._quiet_since_us = np.zeros(slots, np.int64)  # stream time of the last packet before the open window
-        self._maker = WindowMaker(slots, self.config.peers_per_endpoint, int(self.config.novelty_after_s * 1e6))
+        self._maker = WindowMaker(
+            slots, self.config.peers_per_endpoint, int(self.config.novelty_after_s * 1e6), self._hash
+        )
         self._window_us = int((self.schema.window.seconds or 0) * 1e6)
         self._position = 0
         self._swept_us = 0
@@ -111,24 +114,33 @@ class EdgeExtractor:
             yield self._step(batch.slice(begin, len(batch)), clock_us[begin:])
 
     def _step(self, batch: PacketBatch, clock_us: Int64) -> Windows:
+        records, slots, start = self._take(batch, clock_us)
+        windows = self._close(records, slots, start, clock_us)
+        self._position += len(batch)
+        return windows
+
+    def _take(self, batch: PacketBatch, clock_us: Int64) -> tuple[View, Int64, Int64]:
+        """The records of busy slots and of those whose time has run out; (G,) the slots; (G,) where each one's begin.
+
+        A function of its own so that the columns are gone when windows are made: both would be in memory at once.
+        """
         columns = decode(batch)
         records = attribute(columns, self.config.networks)
         self._count(columns.reason, records)
         groups = self._settle(records, clock_us)
-        new = pool_of(columns, read_hints(batch, columns), clock_us, self._position, records, self._hash)
+        hints = read_hints(batch, columns)
+        write_packets(columns, hints, clock_us, self._position, self._hash, self._open.room(len(batch)))
         expired = self._expired(groups.slot, int(clock_us[-1]))
         slots = np.concatenate([groups.slot, expired])
         count = np.concatenate([groups.count, np.zeros(len(expired), np.int64)])
-        merged, start = self._open.merge(slots, new, groups.order, count)
-        windows = self._close(merged, slots, start, clock_us)
-        self._position += len(batch)
-        return windows
+        merged, start = self._open.merge(slots, records.side.take(groups.order), count)
+        return merged, slots, start
 
     def _settle(self, records: Records, clock_us: Int64) -> Groups:
         """Give each record the slot of its endpoint, and sort records by slot."""
         kind = records.kind.astype(np.uint64) << np.uint64(1)  # an address uses all 128 bits that are hashed
         tag = self._hash(records.id_lo, records.id_hi) ^ kind
-        clock_us = clock_us[records.packet]
+        clock_us = clock_us.take(records.side >> 1)
         slot = self._endpoints.slots(tag, (records.kind, records.id_hi, records.id_lo), clock_us)
         groups = group_by_slot(slot)
         self._endpoints.seen(groups.slot, groups.count, clock_us[groups.last])
@@ -145,7 +157,7 @@ class EdgeExtractor:
 
     def _close_silent(self, slots: Int64, clock_us: Int64) -> Windows:
         """Close the open windows of slots that have no new records; ``clock_us`` as for ``find_closed``."""
-        records, start = self._open.merge(slots, blank(0), np.zeros(0, np.int64), np.zeros(len(slots), np.int64))
+        records, start = self._open.merge(slots, np.zeros(0, np.int64), np.zeros(len(slots), np.int64))
         return self._close(records, slots, start, clock_us)
 
     def _close(self, records: View, slots: Int64, start: Int64, clock_us: Int64) -> Windows:
@@ -168,12 +180,13 @@ class EdgeExtractor:
             base=self._position,
         )
         self.stats.windows += int(np.count_nonzero(closed))
-        index, count = select(window_start, len(records), closed)
-        closed_start = np.cumsum(count) - count
+        count = lengths(window_start, len(records))
+        is_closed = np.repeat(closed, count)
+        closed_count = count[closed]
         closed_set = ClosedSet(
-            records.at(index),
-            record_us[index],
-            closed_start,
+            records.at(is_closed),
+            record_us[is_closed],
+            np.cumsum(closed_count) - closed_count,
             slot[closed],
             idle_us[closed],
             key[closed],
@@ -181,7 +194,9 @@ class EdgeExtractor:
         )
         made = self._maker.make(closed_set, self._endpoints) if closed.any() else None
         self.stats.peers_spilled = self._maker.spilled
-        self._keep(records, record_us, slots, start, window_start, slot, ~closed)
+        self._open.count[slots] = 0
+        self._open.keep(slot[~closed], count[~closed], records.at(~is_closed))
+        self._note_quiet(record_us, slots, start, window_start, slot, ~closed)
         return made or empty_windows(len(self.schema.features))
 
     def _idle(self, clock_us: Int64, window_start: Int64, group_start: Int64, slot: Int64) -> Int64:
@@ -191,25 +206,15 @@ class EdgeExtractor:
         known = (window_start > group_start) | (carried >= self._endpoints.first_us[slot])
         return np.where(known, clock_us[window_start] - before, 0)
 
-    def _keep(
-        self,
-        records: View,
-        record_us: Int64,
-        slots: Int64,
-        start: Int64,
-        window_start: Int64,
-        slot: Int64,
-        still_open: Bool,
+    def _note_quiet(
+        self, record_us: Int64, slots: Int64, start: Int64, window_start: Int64, slot: Int64, still_open: Bool
     ) -> None:
-        """Store the records of open windows, and when each slot was last heard before its open window."""
-        index, count = select(window_start, len(records), still_open)
-        self._open.count[slots] = 0
-        self._open.keep(slot[still_open], count, records.at(index))
-        last = np.append(start[1:], len(records)) - 1
+        """Store when each slot was last heard before its open window."""
+        last = np.append(start[1:], len(record_us)) - 1
         carried = self._quiet_since_us[slot[still_open]]
         self._quiet_since_us[slots] = record_us[last]
         opened = window_start[still_open]
-        first_of_slot = np.zeros(len(records), bool)
+        first_of_slot = np.zeros(len(record_us), bool)
         first_of_slot[start] = True
         before = np.where(first_of_slot[opened], carried, record_us[opened - 1])
         self._quiet_since_us[slot[still_open]] = before

@@ -10,9 +10,9 @@ import numpy as np
 
 from emtc_agent.packets import Float64, Int32, Int64, UInt8, UInt64
 from emtc_agent.windows.arrays import lengths
+from emtc_agent.windows.fanout import FanOut
 from emtc_agent.windows.pool import View
-from emtc_agent.windows.runs import Runs, distinct_ports
-from emtc_agent.windows.traits import BIT, count, has
+from emtc_agent.windows.traits import BIT, has
 from emtc_contract.edge_v1 import EDGE_V1, SERVICES
 
 MIN_DURATION_US = 1_000
@@ -23,10 +23,12 @@ _NO_MIN = 1 << 30
 
 def edge_features(
     records: View,
+    traits: UInt64,
+    counts: UInt8,
     clock_us: Int64,
     starts: Int64,
     idle_us: Int64,
-    remotes: Runs,
+    talks: FanOut,
     new_remote: Int64,
     new_service: Int64,
 ) -> Float64:
@@ -34,10 +36,12 @@ def edge_features(
 
     Args:
         records: Records of the windows, window by window.
+        traits: (R,) their traits.
+        counts: (W, 64) how many records of each window have each trait.
         clock_us: (R,) their stream time.
         starts: (W,) first record of each window.
         idle_us: (W,) silence of the endpoint before the window.
-        remotes: Distinct remote addresses per window.
+        talks: Whom the windows talk to.
         new_remote: (W,) packets with a remote that is new to the endpoint.
         new_service: (W,) packets with a (remote, service) pair that is new to the endpoint.
 
@@ -47,8 +51,6 @@ def edge_features(
     windows = len(starts)
     packets = lengths(starts, len(records))
     window = np.repeat(np.arange(windows), packets)
-    traits = records.column("traits")
-    counts = count(traits, starts)
 
     columns: dict[str, Float64 | Int64] = {
         "packets": packets,
@@ -56,17 +58,20 @@ def edge_features(
         **_timing(clock_us, starts, packets),
         **dict(zip(_SHARES, (counts[:, _SHARE_BITS] / packets[:, None]).T, strict=True)),
         "syn_unanswered_share": _unanswered(counts) / packets,
-        "remotes": remotes.distinct(windows),
-        "top_remote_share": remotes.most(windows)[0] / packets,
-        **_ports(records, traits, starts, packets),
+        "remotes": talks.remotes.distinct(windows),
+        "top_remote_share": talks.top / packets,
+        "remote_ports": talks.remote_ports,
+        "local_ports": talks.local_ports,
         "new_remote_share": new_remote / packets,
         "new_service_share": new_service / packets,
         **_spoofing(records, traits, window, starts, counts, packets),
         **_dns(records, traits, window, counts, packets),
         "idle_before_s": np.minimum(idle_us, MAX_IDLE_US) / 1e6,
     }
-    by_column = np.concatenate([columns[name] for name in EDGE_V1.columns], dtype=np.float64)
-    return np.ascontiguousarray(by_column.reshape(-1, windows).T)
+    by_column = np.empty((len(EDGE_V1.columns), windows))
+    for number, name in enumerate(EDGE_V1.columns):
+        by_column[number] = columns.pop(name)  # many windows: not all of it in memory twice
+    return np.ascontiguousarray(by_column.T)
 
 
 _SHARED_TRAITS = {
@@ -101,8 +106,8 @@ def _sizes(size32: Int32, traits: UInt64, starts: Int64, packets: Int64, sent: I
     """Mean, spread and extremes of packet sizes by direction."""
     up = has(traits, "up")
     size = size32.astype(np.int64)
-    up_size, down_size = np.where(up, size, 0), np.where(up, 0, size)
-    up_min = np.minimum.reduceat(np.where(up, size, _NO_MIN), starts)
+    up_size, down_size = size * up, size * ~up
+    up_min = np.minimum.reduceat(up_size + _NO_MIN * ~up, starts)
     up_mean, up_std = _mean_std(up_size, starts, sent)
     down_mean, down_std = _mean_std(down_size, starts, packets - sent)
     return {
@@ -126,7 +131,8 @@ def _mean_std(value: Int64, starts: Int64, number: Int64) -> tuple[Float64, Floa
 
 def _timing(clock_us: Int64, starts: Int64, packets: Int64) -> dict[str, Float64]:
     """Rate, gaps between packets, bursts."""
-    gap = np.diff(clock_us, prepend=clock_us[:1])
+    gap = np.empty_like(clock_us)
+    np.subtract(clock_us[1:], clock_us[:-1], out=gap[1:])
     gap[starts] = 0
     gaps = packets - 1
     duration = np.add.reduceat(gap, starts)
@@ -140,15 +146,6 @@ def _timing(clock_us: Int64, starts: Int64, packets: Int64) -> dict[str, Float64
     }
 
 
-def _ports(records: View, traits: UInt64, starts: Int64, packets: Int64) -> dict[str, Int64]:
-    """Distinct ports on either side."""
-    ported = has(traits, "ported")
-    return {
-        name: distinct_ports(records.column(column), ported, starts, packets)
-        for name, column in (("remote_ports", "remote_port"), ("local_ports", "local_port"))
-    }
-
-
 def _spoofing(
     records: View, traits: UInt64, window: Int64, starts: Int64, counts: UInt8, packets: Int64
 ) -> dict[str, Float64 | Int64]:
@@ -157,8 +154,8 @@ def _spoofing(
     told = counts[:, BIT["arp_tell_down"]].astype(np.int64)
     ttl = records.column("ttl")
     received = (ttl > 0) & ~has(traits, "up")
-    highest = np.maximum.reduceat(np.where(received, ttl, np.uint8(0)), starts)
-    lowest = np.minimum.reduceat(np.where(received, ttl, np.uint8(255)), starts)
+    highest = np.maximum.reduceat(ttl * received, starts)
+    lowest = np.minimum.reduceat(ttl | np.uint8(255) * ~received, starts)
     return {
         "arp_unasked_share": np.maximum(told - asked, 0) / packets,
         "arp_conflicts": _arp_conflicts(records, _where(traits, counts, "arp"), window, len(starts)),
@@ -172,7 +169,7 @@ def _arp_conflicts(records: View, arp: Int64, window: Int64, windows: int) -> In
         return np.zeros(windows, np.int64)
     view = records.at(arp)
     mac = view.column("arp_mac").astype(np.int64)
-    address = view.column("src_lo").astype(np.int64) & 0xFFFF_FFFF
+    address = view.source("address_lo").astype(np.int64) & 0xFFFF_FFFF
     claims = np.unique(np.stack([window[arp], address, mac])[:, mac != 0], axis=1)
     addresses = np.unique(claims[:2], axis=1)
     return np.bincount(claims[0], minlength=windows) - np.bincount(addresses[0], minlength=windows)

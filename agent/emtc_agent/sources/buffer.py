@@ -9,7 +9,7 @@ import numpy as np
 
 from emtc_agent.packets import GUARD_BYTES
 
-BUFFER_BYTES = 3 << 20
+BUFFER_BYTES = 5 << 20
 SMALL_BUFFER_BYTES = 5 << 18  # still holds the largest packet block
 _READ_BYTES = 1 << 18  # at once: all that is held in memory beside the buffer while gzip is unpacked
 

@@ -15,7 +15,7 @@ from emtc_agent.sources.merge import merge
 from emtc_agent.sources.reader import CaptureReader, SourceStats
 from emtc_contract.errors import CaptureError
 
-_FEW = 4  # captures, for which the large buffer is affordable even if all overlap
+_FEW = 2  # captures, for which the large buffer is affordable even if all overlap
 
 
 def expand(sources: Sequence[str | Path]) -> list[str]:

@@ -16,16 +16,17 @@ from emtc_agent.packets import Bool, Bytes, Int64, UInt32
 
 HEADER_BYTES = 16
 MAX_CAPTURED = 262_144
-_SEGMENT_BYTES = 4_096
-_FIRST_SEARCH_BYTES = 256
-_SEARCH_BYTES = 1_600  # a full Ethernet frame and its record header
-_HOPS = 4
+_SEGMENT_BYTES = 10_000
+_TAIL_BYTES = 12_288  # left to the plain loop, so that no chain runs off the end while it waits for the others
+_SEARCHES = ((0, 320), (320, 1_600))  # most segments have a record in the first; 1,600: a full Ethernet frame
+_HOPS = 2
 _NEAR_S = 7 * 86_400
 _NEAR_HIGH = (_NEAR_S >> 16) + 1
 _WORTH_BYTES = 256 * 1024
 _FEW_CHAINS = 8
 _STRIDE = 8
 _CAPTURED_AT = 8
+_PASSED = np.arange(_STRIDE + 1)[:, None] * HEADER_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +65,12 @@ def find_records(octets: Bytes, end: int, byte_order: str) -> Chain:
 def walk(octets: Bytes, begin: int, end: int, byte_order: str) -> Chain:
     """The plain loop: from one record to the next."""
     captured_at = Struct(f"{byte_order}I").unpack_from
+    data = octets.data
     starts = []
     at = begin
     absurd = False
     while at + HEADER_BYTES <= end:
-        captured = captured_at(octets.data, at + 8)[0]
+        captured = captured_at(data, at + _CAPTURED_AT)[0]
         if captured > MAX_CAPTURED:
             absurd = True
             break
@@ -82,24 +84,30 @@ def walk(octets: Bytes, begin: int, end: int, byte_order: str) -> Chain:
 
 def _guess_starts(words: UInt32, octets: Bytes, end: int, byte_order: str) -> Int64:
     """One plausible record start in each segment that has one; the first is 0."""
-    count = (end - _SEARCH_BYTES - HEADER_BYTES) // _SEGMENT_BYTES
-    begin = np.arange(1, count) * _SEGMENT_BYTES
-    offset = _first_plausible(octets, begin, _FIRST_SEARCH_BYTES, byte_order)
-    rest = np.flatnonzero(offset < 0)
-    offset[rest] = _first_plausible(octets, begin[rest], _SEARCH_BYTES, byte_order)
-    at = (begin + offset)[offset >= 0]
-    return np.concatenate([[0], at[_holds(words, at, end)]])
+    count = (end - _TAIL_BYTES) // _SEGMENT_BYTES
+    segments = octets[: count * _SEGMENT_BYTES].reshape(count, _SEGMENT_BYTES)
+    first_byte = np.arange(count) * _SEGMENT_BYTES
+    found = np.full(count, -1)
+    missing: Int64 | slice = slice(None)
+    for begin, stop in _SEARCHES:
+        row, offset = _near_first(segments[missing, begin : stop + HEADER_BYTES], octets, byte_order)
+        at = first_byte[missing][row] + begin + offset
+        held = at[_holds(words, at, end)][::-1]  # of several in a segment, the first is written last
+        found[held // _SEGMENT_BYTES] = held
+        missing = np.flatnonzero(found < 0)
+    found[0] = 0
+    return found[found >= 0]
 
 
-def _first_plausible(octets: Bytes, begin: Int64, width: int, byte_order: str) -> Int64:
-    """Offset from each of ``begin`` (K,), less than ``width``, whose seconds are near the first record's; or -1."""
+def _near_first(rows: Bytes, octets: Bytes, byte_order: str) -> tuple[Int64, Int64]:
+    """(C,) row and column of each header whose seconds are near the first record's; they must fit into the row."""
     top, high = (3, 2) if byte_order == "<" else (0, 1)  # the two highest bytes of the seconds
-    rows = np.lib.stride_tricks.sliding_window_view(octets, width + HEADER_BYTES)[begin]
+    width = rows.shape[1] - HEADER_BYTES
     oldest = np.uint8((int(octets[high]) - _NEAR_HIGH) & 0xFF)
     candidate = rows[:, high : high + width] - oldest <= np.uint8(2 * _NEAR_HIGH)
     candidate &= rows[:, top : top + width] == octets[top]
-    offset = candidate.argmax(axis=1)
-    return np.where(candidate[np.arange(len(begin)), offset], offset, -1)
+    row, column = np.divmod(np.flatnonzero(candidate), width)
+    return row, column
 
 
 def _holds(words: UInt32, at: Int64, end: int) -> Bool:
@@ -117,16 +125,21 @@ def _holds(words: UInt32, at: Int64, end: int) -> Bool:
 
 def _prove(words: UInt32, octets: Bytes, starts: Int64, end: int, byte_order: str) -> Chain | None:
     """Advance all chains but the last to the next one's start; None unless each lands exactly there."""
-    goal = starts[1:]
-    captured = words[_CAPTURED_AT:]
-    last = end - HEADER_BYTES
-    at = starts[:-1]
-    steps = [at]
-    while (at < goal).any():
-        for _ in range(_STRIDE):  # those that have landed go on where the next one has been: harmless
-            at = np.minimum(at + captured[at] + HEADER_BYTES, last)
-            steps.append(at)
-    by_chain = np.stack(steps, axis=1)
+    at, goal = starts[:-1].copy(), starts[1:]
+    going = np.arange(len(goal))
+    blocks = []
+    while len(going):
+        try:
+            steps = _stride(words, at[going])
+        except IndexError:  # led beyond the buffer
+            return None
+        block = np.empty((_STRIDE, len(at)), np.int64)
+        block[:] = at
+        block[:, going] = steps[:-1]
+        blocks.append(block)
+        at[going] = steps[-1]
+        going = going[steps[-1] < goal[going]]
+    by_chain = np.concatenate([*blocks, at[None]]).T.copy()
     here = by_chain < goal[:, None]
     landed = by_chain[np.arange(len(goal)), here.argmin(axis=1)]
     found = by_chain[here]
@@ -134,3 +147,16 @@ def _prove(words: UInt32, octets: Bytes, starts: Int64, end: int, byte_order: st
         return None
     rest = walk(octets, int(starts[-1]), end, byte_order)
     return Chain(np.concatenate([found, rest.starts]), rest.end, rest.absurd)
+
+
+def _stride(words: UInt32, at: Int64) -> Int64:
+    """(_STRIDE + 1, K) where each of K chains comes step by step, those before ``at`` (K,) included.
+
+    Those that have landed go on where the next one has been: harmless.
+    """
+    steps = np.empty((_STRIDE + 1, len(at)), np.int64)
+    steps[0] = at
+    for step in range(_STRIDE):  # ``at`` leaves out the record headers passed; the view makes up for them
+        at = np.add(at, words[_CAPTURED_AT + step * HEADER_BYTES :][at], out=steps[step + 1])
+    steps += _PASSED
+    return steps

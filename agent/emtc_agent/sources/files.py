@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 STDIN = "-"
-BATCH_PACKETS = 16_384
+BATCH_PACKETS = 24_576
 _MAGIC_BYTES = 4
 _GZIP_MAGIC = b"\x1f\x8b"
 

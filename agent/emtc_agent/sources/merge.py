@@ -8,6 +8,7 @@ import numpy as np
 
 from emtc_agent.packets import GUARD_BYTES, Int64, PacketBatch
 from emtc_agent.sources.reader import CaptureReader
+from emtc_agent.windows.arrays import running_maximum
 
 MAX_OPEN = 16
 """Captures read at once; further ones that overlap with them wait until one has ended."""
@@ -33,7 +34,7 @@ class _Lane:
         """Replace the packets by the next ones; returns whether there are any."""
         for batch in self._batches:
             if len(batch):
-                self.time_us = np.maximum(np.maximum.accumulate(batch.ts_us), self.time_us[-1])
+                self.time_us = np.maximum(running_maximum(batch.ts_us), self.time_us[-1])
                 self.batch = batch
                 return True
         return False

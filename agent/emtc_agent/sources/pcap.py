@@ -41,8 +41,8 @@ class PcapReader(CaptureReader):
     def _read(self) -> Iterator[PacketBatch]:
         while True:
             chain = find_records(self._buffer.octets, self._buffer.fill, self._order)
-            if len(chain.starts):
-                yield self._batch(chain.starts)
+            for begin in range(0, len(chain.starts), self._batch_packets):
+                yield self._batch(chain.starts[begin : begin + self._batch_packets])
             if chain.absurd:
                 self.stats.malformed += 1
                 return
@@ -56,7 +56,7 @@ class PcapReader(CaptureReader):
         rows = np.ndarray((len(octets) - HEADER_BYTES + 1,), f"V{HEADER_BYTES}", buffer=octets, strides=(1,))
         header = rows[starts].view(record)
         ts_us = header["seconds"].astype(np.int64) * 1_000_000
-        ts_us += header["fraction"] // self._per_us
+        ts_us += header["fraction"] // self._per_us if self._per_us > 1 else header["fraction"]
         captured = header["captured"].astype(np.int64)
         return PacketBatch(
             data=octets,

@@ -12,6 +12,10 @@ from types import TracebackType
 from emtc_agent.packets import PacketBatch
 from emtc_agent.sources.buffer import ReadBuffer
 
+_DENSE_US = 60_000_000
+_SPARSE_PACKETS = 12_288
+"""Each of packets far apart may end a window, and the rows of a full batch of them would take much memory."""
+
 
 @dataclass(slots=True)
 class SourceStats:
@@ -81,8 +85,10 @@ class CaptureReader(ABC):
 
     def __iter__(self) -> Iterator[PacketBatch]:
         for batch in self._read():
-            for begin in range(0, len(batch), self._batch_packets):
-                part = batch.slice(begin, begin + self._batch_packets)
+            is_sparse = batch.ts_us[-1] - batch.ts_us[0] > _DENSE_US
+            most = min(self._batch_packets, _SPARSE_PACKETS) if is_sparse else self._batch_packets
+            for begin in range(0, len(batch), most):
+                part = batch.slice(begin, begin + most)
                 self.stats.packets += len(part)
                 self.stats.captured_bytes += int(part.cap_len.sum())
                 self.stats.wire_bytes += int(part.wire_len.sum())

@@ -14,6 +14,11 @@ def is_first(sorted_values: Int64 | UInt64) -> Bool:
     return first
 
 
+def running_maximum(values: Int64) -> Int64:
+    """(N,) the largest value so far; quick where values never fall."""
+    return values if (values[1:] >= values[:-1]).all() else np.maximum.accumulate(values)
+
+
 def lengths(start: Int64, total: int) -> Int64:
     """(G,) sizes of the consecutive groups that begin at ``start`` (G,) among ``total`` elements."""
     end = np.empty_like(start)

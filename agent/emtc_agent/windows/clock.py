@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from emtc_agent.packets import Int64
+from emtc_agent.windows.arrays import running_maximum
 
 BACK_US = 1_000_000
 AHEAD_US = 3_600_000_000
@@ -35,13 +36,16 @@ class StreamClock:
         if not len(ts_us):
             return ts_us
         first = int(ts_us[0]) if self._last_ts_us is None else self._last_ts_us
-        step = np.diff(ts_us, prepend=first)
-        jumped = (step < -BACK_US) | (step > AHEAD_US)
-        if jumped.any():
+        step = np.empty_like(ts_us)
+        step[0] = ts_us[0] - first
+        np.subtract(ts_us[1:], ts_us[:-1], out=step[1:])
+        if step.min() < -BACK_US or step.max() > AHEAD_US:
+            jumped = (step < -BACK_US) | (step > AHEAD_US)
             self.jumps += int(np.count_nonzero(jumped))
-            step = np.where(jumped, np.clip(step, 0, AHEAD_US), step)
-        raw = np.cumsum(step) + self._last_us
-        clock = np.maximum(np.maximum.accumulate(raw), self.now_us)
+            raw = np.cumsum(np.where(jumped, np.clip(step, 0, AHEAD_US), step)) + self._last_us
+        else:
+            raw = ts_us + (self._last_us - first)
+        clock = np.maximum(running_maximum(raw), self.now_us)
         self._last_ts_us, self._last_us, self.now_us = int(ts_us[-1]), int(raw[-1]), int(clock[-1])
         return clock
 

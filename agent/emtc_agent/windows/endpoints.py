@@ -15,6 +15,8 @@ from emtc_agent.windows.windows import EndpointKind
 
 MAX_CAPACITY = 32_768
 NEVER = -1
+_SHORTCUTS = 8_192
+_SHORTCUT_SHIFT = np.uint64(64 - 13)
 
 
 Identity = tuple[UInt8, UInt64, UInt64]
@@ -40,6 +42,8 @@ class EndpointTable:
     def __init__(self, capacity: int) -> None:
         self._sets = BoundedSets(capacity // WAYS)
         self._row_shift = np.uint64(64 - (capacity // WAYS - 1).bit_length())
+        self._short_tag = np.zeros(_SHORTCUTS, np.uint64)
+        self._short_slot = np.zeros(_SHORTCUTS, np.int64)
         self.overflow = capacity
         self.kind = np.zeros(capacity + 1, np.uint8)
         self.id_hi = np.zeros(capacity + 1, np.uint64)
@@ -62,7 +66,7 @@ class EndpointTable:
         """
         row = self._row(tag)
         tag = tag | np.uint64(1)  # 0 marks a free place
-        slot = self._sets.find(row, tag)
+        slot = self._find(row, tag)
         missing = np.flatnonzero(slot == SPILLED)
         if len(missing):
             newcomers = missing[self._sets.has_room(row[missing])]
@@ -72,6 +76,18 @@ class EndpointTable:
             homeless = np.flatnonzero(slot == SPILLED)
             if len(homeless):
                 self._house_together(homeless, slot, clock_us)
+        return slot
+
+    def _find(self, row: Int64, tag: UInt64) -> Int64:
+        """Slot of each tag, ``SPILLED`` where it has none; first looked for where the last one like it was found."""
+        shortcut = (tag >> _SHORTCUT_SHIFT).astype(np.int64)
+        slot = self._short_slot.take(shortcut)
+        rest = np.flatnonzero(self._short_tag.take(shortcut) != tag)
+        if not len(rest):
+            return slot
+        slot[rest] = self._sets.find(row[rest], tag[rest])
+        found = rest[slot[rest] != SPILLED]
+        self._short_tag[shortcut[found]], self._short_slot[shortcut[found]] = tag[found], slot[found]
         return slot
 
     def _house_together(self, homeless: Int64, slot: Int64, clock_us: Int64) -> None:
@@ -121,4 +137,5 @@ class EndpointTable:
         regular = gone[: self.overflow]
         self._sets.release(regular.reshape(self._sets.tags.shape))
         self.first_us[slots] = NEVER
+        self._short_tag[:] = 0
         self.evicted += int(np.count_nonzero(regular))

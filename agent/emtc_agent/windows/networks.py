@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from enum import IntFlag
 
 import numpy as np
 
-from emtc_agent.packets import Bool, UInt64
+from emtc_agent.packets import UInt8, UInt64
 from emtc_contract.errors import InputError
 
 PRIVATE = (
@@ -23,6 +24,14 @@ _MAPPED = np.uint64(0xFFFF)
 _WORD = np.uint64(32)
 
 
+class Address(IntFlag):
+    """What an address is."""
+
+    DEVICE = 1  # in a device network
+    UNICAST = 2  # can be one host: not multicast, broadcast or unspecified
+    UNASSIGNED = 4  # 0.0.0.0 or ::
+
+
 class DeviceNetworks:
     """A set of IPv4 and IPv6 networks that can be asked about columns of addresses.
 
@@ -35,7 +44,8 @@ class DeviceNetworks:
 
     def __init__(self, networks: Sequence[str] = PRIVATE) -> None:
         self.names = tuple(networks)
-        self._wide_v4 = np.zeros(65536, bool)  # by the upper 16 bits of the address
+        self._v4 = np.full(65536, Address.UNICAST, np.uint8)  # by the upper 16 bits of the address
+        self._v4[0xE000:] = 0
         self._narrow_v4: list[tuple[np.uint32, np.uint32]] = []
         self._v6: list[tuple[np.uint64, np.uint64]] = []
         for text in networks:
@@ -47,7 +57,8 @@ class DeviceNetworks:
         except ValueError as error:
             raise InputError(f"device network {text!r}: {error}") from None
         if network.version == 4 and network.prefixlen <= 16:
-            self._wide_v4[int(network.network_address) >> 16 : (int(network.broadcast_address) >> 16) + 1] = True
+            first, last = (int(address) >> 16 for address in (network.network_address, network.broadcast_address))
+            self._v4[first : last + 1] |= np.uint8(Address.DEVICE)
         elif network.version == 4:
             self._narrow_v4.append((np.uint32(int(network.netmask)), np.uint32(int(network.network_address))))
         elif network.prefixlen > 64:
@@ -56,24 +67,22 @@ class DeviceNetworks:
             mask, base = int(network.netmask) >> 64, int(network.network_address) >> 64
             self._v6.append((np.uint64(mask), np.uint64(base)))
 
-    def contains(self, hi: UInt64, lo: UInt64) -> Bool:
-        """(N,) whether each address lies in one of the networks."""
-        is_v4 = (hi == 0) & (lo >> _WORD == _MAPPED)
+    def classify(self, hi: UInt64, lo: UInt64) -> UInt8:
+        """(N,) what each address is: ``Address`` bits."""
         low_word = lo.astype(np.uint32)
-        inside = self._wide_v4[low_word >> np.uint32(16)]
+        kind = self._v4.take(low_word >> np.uint32(16))
         for mask, base in self._narrow_v4:
-            inside |= (low_word & mask) == base
-        inside &= is_v4
-        if not is_v4.all():
-            for mask6, base6 in self._v6:
-                inside |= ((hi & mask6) == base6) & ~is_v4
-        return inside
+            kind |= ((low_word & mask) == base) * np.uint8(Address.DEVICE)
+        zero = np.flatnonzero(low_word == 0)
+        kind[zero] = kind[zero] & ~np.uint8(Address.UNICAST) | np.uint8(Address.UNASSIGNED)
+        others = np.flatnonzero((hi != 0) | (lo >> _WORD != _MAPPED))
+        if len(others):
+            kind[others] = self._classify_v6(hi[others], lo[others])
+        return kind
 
-
-def is_unicast(hi: UInt64, lo: UInt64) -> Bool:
-    """(N,) whether an address can be one host: not multicast, broadcast or unspecified."""
-    is_v4 = (hi == 0) & (lo >> _WORD == _MAPPED)
-    low_word = lo.astype(np.uint32)
-    good_v4 = (low_word < np.uint32(0xE000_0000)) & (low_word != 0)
-    good_v6 = (hi >> np.uint64(56) != np.uint64(0xFF)) & ((hi | lo) != 0)
-    return np.where(is_v4, good_v4, good_v6)
+    def _classify_v6(self, hi: UInt64, lo: UInt64) -> UInt8:
+        kind = ((hi >> np.uint64(56) != np.uint64(0xFF)) & ((hi | lo) != 0)) * np.uint8(Address.UNICAST)
+        kind |= ((hi == 0) & (lo.astype(np.uint32) == 0)) * np.uint8(Address.UNASSIGNED)
+        for mask, base in self._v6:
+            kind |= ((hi & mask) == base) * np.uint8(Address.DEVICE)
+        return kind

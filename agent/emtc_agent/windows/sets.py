@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from emtc_agent.packets import Bool, Int64, UInt32, UInt64
-from emtc_agent.windows.arrays import is_first
+from emtc_agent.windows.arrays import is_first, lengths, ranks
 
 SPILLED = -1
 WAYS = 8
@@ -47,20 +47,17 @@ class BoundedSets:
         Returns:
             Place of each tag, ``SPILLED`` where its row was full.
         """
+        order = np.argsort(row, kind="stable")
+        rows = row[order]
+        first = np.flatnonzero(is_first(rows))
+        wanted = ranks(lengths(first, len(rows)))[:, None]  # the how manieth free place of its row each one takes
+        free = (self.tags[rows] == 0).cumsum(axis=1, dtype=np.uint8)
+        way = (free > wanted).argmax(axis=1)
+        fits = np.flatnonzero(free[:, -1] > wanted[:, 0])
+        self._is_full[rows[free[:, -1] <= wanted[:, 0] + 1]] = True
         place = np.full(len(row), SPILLED)
-        waiting = np.argsort(row, kind="stable")
-        while len(waiting):  # each round, the first one waiting for each row takes its next free place
-            rows = row[waiting]
-            is_next = is_first(rows)
-            served, rows = waiting[is_next], rows[is_next]
-            free = self.tags[rows] == 0
-            way = free.argmax(axis=1)
-            fits = free[np.arange(len(rows)), way]
-            place[served[fits]] = rows[fits] * WAYS + way[fits]
-            self.tags.reshape(-1)[place[served[fits]]] = tag[served[fits]]
-            self._is_full[rows] = np.count_nonzero(free, axis=1) <= 1
-            waiting = waiting[~is_next]
-            waiting = waiting[self.has_room(row[waiting])]
+        place[order[fits]] = rows[fits] * WAYS + way[fits]
+        self.tags.reshape(-1)[place[order[fits]]] = tag[order[fits]]
         return place
 
     def release(self, gone: Bool) -> None:

@@ -53,11 +53,12 @@ def _protocol_table() -> UInt64:
 
 
 def _tcp_table() -> UInt64:
-    """Traits by ``tcp flags | is_tcp << 8 | up << 9``."""
-    table = np.zeros(1024, np.uint64)
-    for index in range(256, 1024):
-        if index & 256:
-            table[index] = _tcp_traits(index & 0xFF, up=bool(index & 512))
+    """(2, 512) traits that depend on the direction, received and sent, by ``tcp flags | is_tcp << 8``."""
+    table = np.zeros((2, 512), np.uint64)
+    for up in (False, True):
+        table[int(up)] = _mask("up") * up
+        for flags in range(256):
+            table[int(up), 256 + flags] |= np.uint64(_tcp_traits(flags, up=up))
     return table
 
 
@@ -100,31 +101,32 @@ _LOGIN_PORTS[[21, 22, 23, 2323]] = True
 _HINT_SHIFT = np.uint64(8 * 5)
 
 
-def service_port(columns: Columns) -> UInt16:
-    """(N,) the port that names the service: the lower one, unless only the higher one is known."""
+def service_of(columns: Columns) -> tuple[UInt16, UInt8]:
+    """(N,) the port that names the service: the lower one, unless only the higher one is known; (N,) the service."""
     low = np.minimum(columns.src_port, columns.dst_port)
     high = np.maximum(columns.src_port, columns.dst_port)
-    return np.where((SERVICE_OF_PORT[low] == 0) & (SERVICE_OF_PORT[high] != 0), high, low)
+    by_low, by_high = SERVICE_OF_PORT.take(low), SERVICE_OF_PORT.take(high)
+    is_higher = (by_low == 0) & (by_high != 0)
+    return low + (high - low) * is_higher, by_low + by_high * is_higher
 
 
-def packet_traits(columns: Columns, hints: Hints, service: UInt16) -> UInt64:
+def packet_traits(columns: Columns, hints: Hints, service: UInt8) -> UInt64:
     """(N,) traits that do not depend on whose packet it is."""
     traits = hints.bits.astype(np.uint64) << _HINT_SHIFT
-    traits |= _BY_MARK[columns.marks]
-    traits |= _BY_SERVICE[SERVICE_OF_PORT[service]]
-    is_ip = columns.l3 >= L3.IPV4
-    traits |= np.where(is_ip, _BY_PROTOCOL[columns.proto], np.uint64(0))
-    if not is_ip.all():
-        is_arp = columns.l3 == L3.ARP
-        traits[is_arp] |= np.uint64(_mask("arp"))
-        traits[~is_ip & ~is_arp] |= np.uint64(_mask("other"))
+    traits |= _BY_MARK.take(columns.marks)
+    traits |= _BY_SERVICE.take(service)
+    traits |= _BY_PROTOCOL.take(columns.proto)
     _mark_rare(columns, traits)
     return traits
 
 
 def _mark_rare(columns: Columns, traits: UInt64) -> None:
-    """Add what few packets have: unreachable messages and log-in attempts."""
-    icmp = np.flatnonzero(traits & np.uint64(_mask("icmp")))
+    """Set right what few packets have: no IP protocol, unreachable messages, and log-in attempts."""
+    not_ip = np.flatnonzero(columns.l3 < np.uint8(L3.IPV4))
+    is_arp = columns.l3[not_ip] == L3.ARP
+    traits[not_ip] &= ~_BY_PROTOCOL[columns.proto[not_ip]]
+    traits[not_ip] |= np.where(is_arp, np.uint64(_mask("arp")), np.uint64(_mask("other")))
+    icmp = np.flatnonzero((columns.proto == 1) | (columns.proto == 58))
     unreachable = columns.op[icmp] == np.where(columns.proto[icmp] == 1, 3, 1)
     traits[icmp[unreachable]] |= np.uint64(_mask("unreachable"))
     opening = np.flatnonzero((columns.tcp_flags & 0x12) == 0x02)
@@ -132,22 +134,16 @@ def _mark_rare(columns: Columns, traits: UInt64) -> None:
     traits[opening[login]] |= np.uint64(_mask("login"))
 
 
-def tcp_index(columns: Columns) -> UInt16:
-    """(N,) index into the TCP table, without the direction: ``flags | is_tcp << 8``."""
-    is_tcp = (columns.proto == 6) & ((columns.marks & Mark.TRANSPORT) != 0)
-    return columns.tcp_flags | (is_tcp.astype(np.uint16) << 8)
-
-
-def with_direction(traits: UInt64, tcp: UInt16, op: UInt8, up: Bool) -> UInt64:
-    """(M,) traits of records: those of their packet plus what depends on the direction."""
-    directed = traits | _BY_TCP[tcp | (up.astype(np.uint16) << 9)] | up
-    arp = np.flatnonzero(traits & np.uint64(_mask("arp")))
+def directed(columns: Columns, traits: UInt64) -> tuple[UInt64, UInt64]:
+    """(N,) the traits of packets with those that only the receiver sees, and with those that only the sender does."""
+    is_tcp = (columns.proto == 6) & ((columns.marks & np.uint8(Mark.TRANSPORT)) != 0)
+    tcp = columns.tcp_flags | (is_tcp.astype(np.uint16) << 8)
+    received, sent = (traits | by_tcp.take(tcp) for by_tcp in _BY_TCP)
+    arp = np.flatnonzero(columns.l3 == np.uint8(L3.ARP))
     if len(arp):
-        asks = arp[up[arp] & (op[arp] == 1)]
-        tells = arp[~up[arp] & (op[arp] == 2)]
-        directed[asks] |= np.uint64(_mask("arp_ask_up"))
-        directed[tells] |= np.uint64(_mask("arp_tell_down"))
-    return directed
+        received[arp[columns.op[arp] == 2]] |= np.uint64(_mask("arp_tell_down"))
+        sent[arp[columns.op[arp] == 1]] |= np.uint64(_mask("arp_ask_up"))
+    return received, sent
 
 
 def has(traits: UInt64, name: str) -> Bool:
@@ -169,5 +165,5 @@ def count(traits: UInt64, starts: Int64) -> UInt8:
     octets = traits.view(np.uint8).reshape(-1, 8)
     present = np.bitwise_or.reduce(traits, keepdims=True).view(np.uint8)
     for byte in present[:COUNTED_BYTES].nonzero()[0].tolist():
-        counts[:, byte] = np.add.reduceat(_SPREAD[octets[:, byte]], starts)
+        counts[:, byte] = np.add.reduceat(_SPREAD.take(octets[:, byte]), starts)
     return counts.view(np.uint8)

@@ -10,6 +10,7 @@ from batches import batch_of
 from emtc_agent.addresses import ip_text, mac_text
 from emtc_agent.columns import Other, decode, read_hints
 from emtc_agent.columns.columns import L3, Mark
+from emtc_agent.columns.decode import decode_any
 from emtc_agent.columns.hints import Hint
 
 ports = st.integers(0, 65535)
@@ -258,6 +259,35 @@ def test_damaged_frames_are_decoded_within_their_bounds(data):
             octets[at] = value
         damaged.append(bytes(octets[: data.draw(st.integers(0, len(octets)))]))
     check_bounds(batch_of(damaged))
+
+
+PLAIN = [
+    f.ether(f.ipv4(f.tcp(b"abc"))),
+    f.ether(f.ipv4(f.tcp(b"", flags=4))),
+    f.ether(f.ipv4(f.udp(f.dns("a.example")), proto=f.UDP)),
+    f.ether(f.ipv4(f.tcp(bytes(200), 443))),
+    f.ether(f.ipv4(bytes([8, 0, 0, 0, 0, 1, 0, 1]) + b"ping", proto=f.ICMP)),
+    f.ether(f.ipv4(f.tcp(b"abc")), tags=((f.VLAN, 5),)),
+    f.ether(f.ipv4(f.udp(b"abc"), proto=f.UDP), tags=((f.QINQ, 5), (f.VLAN, 5))),
+]
+TELLING = st.sampled_from((*range(12, 28), *range(34, 54)))
+"""Octets of the headers that decide whether a packet is plain."""
+
+
+@given(st.data())
+def test_plain_packets_read_apart_have_the_columns_they_have_in_full(data):
+    frames, wire_len = [], []
+    for frame in data.draw(st.lists(st.sampled_from(PLAIN), min_size=1, max_size=5)):
+        octets = bytearray(frame)
+        for at, value in data.draw(st.lists(st.tuples(TELLING, st.integers(0, 255) | st.just(8)), max_size=2)):
+            octets[at % len(octets)] = value
+        frames.append(bytes(octets[: data.draw(st.just(len(octets)) | st.integers(0, len(octets)))]))
+        wire_len.append(len(frames[-1]) + data.draw(st.just(len(frame) - len(frames[-1])) | st.integers(0, 99)))
+    batch = batch_of(frames, wire_len=wire_len)
+    apart, full = decode(batch, plain_from=1), decode_any(batch)
+    for name in full.__slots__:
+        assert getattr(apart, name).dtype == getattr(full, name).dtype, name
+        assert getattr(apart, name).tolist() == getattr(full, name).tolist(), name
 
 
 def check_bounds(batch):
