@@ -57,8 +57,10 @@ class Incident:
     def note(self, ts_us: int, first_us: int, score: float, p_value: float) -> bool:
         """Take in an exceeding window; returns whether it is the strongest so far."""
         self.windows += 1
-        self.first_us = min(self.first_us, first_us)
-        self.last_us = max(self.last_us, ts_us)
+        if first_us < self.first_us:
+            self.first_us = first_us
+        if ts_us > self.last_us:
+            self.last_us = ts_us
         strongest = score > self.score
         if strongest:
             self.score, self.p_value = score, p_value

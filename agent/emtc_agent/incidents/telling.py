@@ -47,7 +47,9 @@ class Teller:
     def is_due(self, incident: Incident, now_us: int) -> bool:
         """Whether an open incident should be told again."""
         since_us = now_us - incident.told_us
-        if self.severity(incident) > incident.told_severity and since_us >= _WORSE_AFTER_US:
+        if since_us < _WORSE_AFTER_US:
+            return False
+        if self.severity(incident) > incident.told_severity:
             return True
         wait_s = min(self.update_every_s * 2.0 ** min(incident.updates, 30), self.update_at_most_every_s)
         return not incident.acknowledged and since_us >= wait_s * SECOND_US

@@ -6,7 +6,7 @@ Pure and clock-injected: time is the capture time of the windows and what ``tick
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import Literal
@@ -18,13 +18,13 @@ from emtc_agent.incidents.evidence import SECOND_US, Evidence
 from emtc_agent.incidents.family import vote
 from emtc_agent.incidents.incident import Incident
 from emtc_agent.incidents.record import IncidentRecord
+from emtc_agent.incidents.rows import Key, ScoredRow, scored_rows
 from emtc_agent.incidents.suppression import Suppression
 from emtc_agent.incidents.telling import State, Teller
 from emtc_agent.incidents.ulid import ulid
 from emtc_agent.windows.windows import EndpointKind, Windows
 from emtc_contract.messages import Alert, Endpoint, Model
 
-Key = tuple[int, int, int]
 _FAINT = 1.0  # evidence so low no longer dates an incident back
 _MOST_STALE = 1024
 _FADED = 5  # half-lives after which a draft's evidence is next to nothing
@@ -156,15 +156,15 @@ class IncidentTracker:
         """Take in scored windows, in the order in which they closed; returns the alerts they cause."""
         alerts: list[Alert] = []
         weight = weights(scored.p_value, self._config.drift, self._config.cap)
-        odd = weight > 0
-        for row in range(len(weight) if self._suspects or odd.any() else 0):
-            at = int(scored.index[row])
-            key = int(windows.kind[at]), int(windows.id_hi[at]), int(windows.id_lo[at])
-            if odd[row]:
-                alerts += self.tick(int(windows.last_us[at]))
-                alerts += self._evidence(windows, scored, at, row, key, float(weight[row]))
-            elif key in self._suspects:
-                self._calm(key, int(windows.last_us[at]), float(weight[row]))
+        if not self._suspects and not (weight > 0).any():
+            return alerts
+        for one in scored_rows(windows, scored, weight):
+            if one.weight > 0:
+                if self._due and self._due[0][0] < one.last_us:
+                    alerts += self.tick(one.last_us)
+                alerts += self._evidence(windows, scored, one)
+            elif one.key in self._suspects:
+                self._calm(one)
         return alerts
 
     def tick(self, now_us: int) -> list[Alert]:
@@ -210,31 +210,32 @@ class IncidentTracker:
         self._due.clear()
         return alerts
 
-    def _evidence(self, windows: Windows, scored: Scored, at: int, row: int, key: Key, weight: float) -> list[Alert]:
-        ts_us = int(windows.last_us[at])
-        suspect = self._suspect(key, windows, at)
+    def _evidence(self, windows: Windows, scored: Scored, one: ScoredRow) -> Sequence[Alert]:
+        ts_us = one.last_us
+        suspect = self._suspects.get(one.key) or self._new_suspect(windows, one)
         if not suspect.is_open and suspect.evidence.left(ts_us) < _FAINT:
-            suspect.incident = self._draft(windows, at)
+            suspect.incident = self._draft(windows, one)
         incident = suspect.incident
-        level = suspect.evidence.add(ts_us, weight)
-        if incident.note(ts_us, int(windows.first_us[at]), float(scored.score[row]), float(scored.p_value[row])):
-            incident.strongest = windows.features[at].copy(), scored.errors[row].copy()
+        level = suspect.evidence.add(ts_us, one.weight)
+        if incident.note(ts_us, one.first_us, one.score, one.p_value):
+            incident.strongest = windows.features[one.at].copy(), scored.errors[one.row].copy()
         if incident.wants_look(ts_us):
-            self._look(incident, windows, at)
+            self._look(incident, windows, one)
         if suspect.is_open:
-            return self._tell(incident, "update", ts_us) if self.teller.is_due(incident, ts_us) else []
+            return self._tell(incident, "update", ts_us) if self.teller.is_due(incident, ts_us) else ()
         if level < self._open_level:
-            return []
+            return ()
         suspect.is_open = True
-        self._remind(key, suspect)
+        self._remind(one.key, suspect)
         self.opened += 1
         return self._tell(incident, "new", ts_us)
 
-    def _look(self, incident: Incident, windows: Windows, at: int) -> None:
+    def _look(self, incident: Incident, windows: Windows, one: ScoredRow) -> None:
         """What a window looks like, and whom it is with."""
+        at = one.at
         values = dict(zip(self._bundle.schema.columns, windows.features[at].tolist(), strict=True))
         peer = ip_text(int(windows.peer_hi[at]), int(windows.peer_lo[at]))
-        incident.look(int(windows.last_us[at]), vote(values), peer, int(windows.peer_port[at]))
+        incident.look(one.last_us, vote(values), peer, int(windows.peer_port[at]))
 
     def _tell(self, incident: Incident, state: State, now_us: int) -> list[Alert]:
         if incident.strongest is not None:
@@ -242,26 +243,24 @@ class IncidentTracker:
             incident.strongest = None
         return self.teller.tell(incident, state, now_us)
 
-    def _calm(self, key: Key, ts_us: int, weight: float) -> None:
+    def _calm(self, one: ScoredRow) -> None:
         """A benign window of a suspect draws its evidence down; a draft without evidence is forgotten."""
-        suspect = self._suspects[key]
-        if not suspect.evidence.add(ts_us, weight) and not suspect.is_open:
-            del self._suspects[key]
+        suspect = self._suspects[one.key]
+        if not suspect.evidence.add(one.last_us, one.weight) and not suspect.is_open:
+            del self._suspects[one.key]
 
-    def _suspect(self, key: Key, windows: Windows, at: int) -> _Suspect:
-        suspect = self._suspects.get(key)
-        if suspect is None:
-            suspect = _Suspect(Evidence(self._config.half_life_s), self._draft(windows, at))
-            self._suspects[key] = suspect
-            self._remind(key, suspect)
+    def _new_suspect(self, windows: Windows, one: ScoredRow) -> _Suspect:
+        suspect = _Suspect(Evidence(self._config.half_life_s), self._draft(windows, one))
+        self._suspects[one.key] = suspect
+        self._remind(one.key, suspect)
         return suspect
 
-    def _draft(self, windows: Windows, at: int) -> Incident:
+    def _draft(self, windows: Windows, one: ScoredRow) -> Incident:
         """An incident that may come of a window."""
-        first_us = int(windows.first_us[at])
+        first_us = one.first_us
         return Incident(
             id=ulid(first_us, self._rng),
-            endpoint=describe_endpoint(windows, at),
+            endpoint=describe_endpoint(windows, one.at),
             first_us=first_us,
             last_us=first_us,
             told_us=first_us,
