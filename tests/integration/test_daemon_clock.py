@@ -81,7 +81,7 @@ def play(folder, clocks, steps):
     daemon._capture = Capture(clocks, steps)
     daemon.engine.restore(daemon._records.incidents(), daemon._steady.now_us())
     daemon.run(daemon._capture)
-    daemon._database.close()
+    daemon.close()
     return told
 
 

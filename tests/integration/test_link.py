@@ -222,7 +222,7 @@ def test_too_many_requests_are_answered_busy(url):
             command(listener, "ping", b"{}")
         until(lambda: gateway.link.requests.qsize() + gateway.link.overrun == 100)
         assert gateway.link.overrun == 36
-        assert json.loads(listener.next("reply").payload) == {"error": "busy"}
+        assert json.loads(listener.next("reply").payload) == {"ok": False, "error": "busy"}
 
 
 def test_a_refusal_is_told_and_tried_again(tmp_path):

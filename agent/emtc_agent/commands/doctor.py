@@ -22,7 +22,8 @@ _PROBLEM = 2
 def doctor(ctx: click.Context, config: Path | None, as_json: bool) -> None:
     """Check capabilities, interfaces, model, clock, disk and broker, and say what to do about what is wrong.
 
-    Run it as the agent's user, on the gateway; nothing is changed, and a running agent is not disturbed. Exit code 0
+    Run it as the agent's user, on the gateway; nothing is changed, and beside a running agent the broker is
+    asked for everything but a session. Exit code 0
     if there is no problem (warnings are none), 2 otherwise. Credentials that systemd hands to the service are there
     only if it hands them to the doctor as well:
     systemd-run --pipe -p User=emtc -p LoadCredential=... emtc-agent doctor.

@@ -9,9 +9,7 @@ from pathlib import Path
 
 import click
 import msgspec
-import numpy as np
 
-from emtc_agent.addresses import endpoint_text
 from emtc_agent.commands.extract import feature_writer
 from emtc_agent.commands.options import (
     BundleChoice,
@@ -25,7 +23,6 @@ from emtc_agent.commands.options import (
 )
 from emtc_agent.commands.progress import reading
 from emtc_agent.detector import Bundle, Scorer, open_runtime
-from emtc_agent.feature_files import FeatureRows
 from emtc_agent.features import EdgeConfig, open_extractor
 from emtc_agent.incidents import IncidentTracker
 from emtc_agent.learning import Learner, LearnFiles, LearningConfig, suspects_of
@@ -33,7 +30,7 @@ from emtc_agent.learning.options import beside
 from emtc_agent.learning.probe import read_probe
 from emtc_agent.learning.quarantine import FAMILIES
 from emtc_agent.learning.report import told
-from emtc_agent.learning.rows import Rows
+from emtc_agent.learning.sample import write_rows
 from emtc_agent.packets import PacketBatch
 from emtc_agent.sources import CaptureSet
 from emtc_agent.windows.windows import Windows
@@ -115,7 +112,7 @@ def learn(
             source.require_whole()
     if export:
         with feature_writer(export, made.schema) as writer:
-            writer.write(_feature_rows(site.learner.sampled(), made, ", ".join(captures)))
+            write_rows(writer, site.learner.sampled(), made.schema, ", ".join(captures))
     report = site.learner.finish(site.now_us)
     if report is None:
         raise InputError("nothing was learned")
@@ -177,17 +174,3 @@ class _Site:
 
 def _cut(windows: Windows, part: slice) -> Windows:
     return Windows(*(getattr(windows, column.name)[part] for column in fields(Windows)))
-
-
-def _feature_rows(rows: Rows, bundle: Bundle, source: str) -> FeatureRows:
-    """Learned windows as rows of a feature file; not labelled, as benign rows are."""
-    names = [endpoint_text(*key) for key in rows.endpoints()]
-    return FeatureRows(
-        schema=bundle.schema,
-        features=rows.features.astype(np.float64),
-        endpoint=np.array(names, dtype=object),
-        first_us=rows.first_us,
-        last_us=rows.last_us,
-        label=np.full(len(rows), "", dtype=object),
-        source=source,
-    )

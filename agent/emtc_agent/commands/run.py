@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +77,12 @@ def run(file: Path | None, as_json: bool, seconds: float | None, verbose: bool, 
         format="%(levelname)s %(message)s",
         stream=sys.stderr,
     )
-    settings = _with_options(load_settings(file) if file else Settings(), given)
+    settings = _read(file, given)
     lines = JsonLines(sys.stdout)
     reporters = (lines if as_json else _lines_for_people(),)
     place = Place(file.resolve().parent if file else Path.cwd())
-    daemon = Daemon(Order(settings, place, file, seconds, reporters))
+    read_again = partial(_read, file, given) if file else None
+    daemon = Daemon(Order(settings, place, read_again, seconds, reporters))
     with daemon.capture() as capture:
         click.echo(f"watching {', '.join(settings.capture.interfaces)}", err=True)
         begin_s = time.monotonic()
@@ -108,6 +110,10 @@ _SETTING_OF = {
     "device_networks": ("capture", "device_networks"),
     "snaplen": ("capture", "snaplen"),
 }
+
+
+def _read(file: Path | None, given: dict[str, Any]) -> Settings:
+    return _with_options(load_settings(file) if file else Settings(), given)
 
 
 def _with_options(settings: Settings, given: dict[str, Any]) -> Settings:

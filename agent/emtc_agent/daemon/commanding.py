@@ -11,10 +11,13 @@ import msgspec
 
 from emtc_agent.addresses import time_text
 from emtc_agent.daemon.engine import Engine
+from emtc_agent.daemon.parts import forget_ended
 from emtc_agent.delivery import Request
 from emtc_agent.incidents.evidence import SECOND_US
+from emtc_agent.incidents.family import elect
+from emtc_agent.incidents.record import encode_record
 from emtc_agent.incidents.suppression import Rule, Suppression
-from emtc_agent.store import Records
+from emtc_agent.store import Outbox, Records
 from emtc_contract.commands import Ack, Answer, Command, Learn, Ping, Status, Suppress, Update, decode_command
 from emtc_contract.errors import EmtcError, InputError
 from emtc_contract.messages import Health
@@ -35,6 +38,7 @@ class Commander:
         engine: Judges.
         suppression: The rules.
         records: Keeps the rules.
+        outbox: Keeps open incidents.
         updater: Of the model; None where updates are off.
         health: Makes the health message.
         now_us: Steady time.
@@ -44,6 +48,7 @@ class Commander:
     engine: Engine
     suppression: Suppression
     records: Records
+    outbox: Outbox
     updater: Updater | None
     health: Callable[[], Health]
     now_us: Callable[[], int]
@@ -91,6 +96,8 @@ class Commander:
         if command.seconds == 0:
             learner.cancel()
             return {"learning": False}
+        if command.accepted and not command.trusted:
+            raise InputError("accepted goes with trusted only")
         learner.start(self.now_us(), command.seconds, trusted=command.trusted, accepted=command.accepted)
         return {"learning": True, "seconds": command.seconds, "trusted": command.trusted}
 
@@ -99,11 +106,14 @@ class Commander:
         if incident is None:
             raise InputError(f"no incident {command.id} is open")
         incident.acknowledged = True
+        records = self.engine.pipeline.tracker.records({incident.id})
+        self.outbox.put((), {record.id: encode_record(record) for record in records})
         if command.verdict == "seen":
             return {"acknowledged": command.id}
         rule = Rule(
             id=f"expected {command.id}",
             endpoint=incident.endpoint.id,
+            family=elect(incident.votes).name,
             most_score=incident.score * _EXPECTED_MARGIN,
             until_us=self.now_us() + int(command.days * _DAY_US),
             why=command.why or "expected",
@@ -129,12 +139,16 @@ class Commander:
         return {"rule": rule.id}
 
     def _put_in_force(self, rule: Rule) -> None:
+        forget_ended(self.suppression, self.records, self.now_us())
         self.suppression.add(rule)
         self.records.keep_rule(rule)
 
     def _update(self, command: Update) -> dict[str, Any]:
-        if self.updater is None:
+        updater = self.updater
+        if updater is None:
             raise InputError("model updates are off")
-        if command.action != "status":
-            raise InputError(f"{command.action} is not possible yet")
-        return self.updater.state()
+        if command.action == "rollback":
+            updater.roll_back("an operator asked for the model before")
+        elif command.action == "retry":
+            return {"announced": updater.retry() or None, **updater.state()}
+        return updater.state()

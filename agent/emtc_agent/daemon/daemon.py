@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import secrets
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,17 @@ from emtc_agent.assembling import gateway_name
 from emtc_agent.daemon.commanding import Commander
 from emtc_agent.daemon.engine import Engine, EngineConfig
 from emtc_agent.daemon.modelling import Models
-from emtc_agent.daemon.parts import Place, allow_rules, edge_config, incident_config, link_config, ring_config
+from emtc_agent.daemon.parts import (
+    Place,
+    add_rules,
+    allow_rules,
+    edge_config,
+    forget_ended,
+    incident_config,
+    is_allow_rule,
+    link_config,
+    ring_config,
+)
 from emtc_agent.daemon.reporting import Reporting
 from emtc_agent.daemon.vitals import Vitals, write_metrics_file
 from emtc_agent.delivery import Link, Request
@@ -30,11 +41,12 @@ from emtc_agent.delivery.privacy import AddressHider
 from emtc_agent.delivery.traffic import Level, Traffic
 from emtc_agent.health.notify import Notifier, watchdog_timeout_s
 from emtc_agent.health.watchdog import DELIVERY, PIPELINE, Watchdog
+from emtc_agent.holding import hold
 from emtc_agent.incidents.suppression import Suppression
 from emtc_agent.learning import LearnFiles, LearningConfig
 from emtc_agent.learning.device_key import DeviceKey
 from emtc_agent.report.reporter import Reporter
-from emtc_agent.settings import Settings, load_settings
+from emtc_agent.settings import Settings
 from emtc_agent.sources.live import LiveCapture
 from emtc_agent.sources.steady import SteadyTime
 from emtc_agent.store import Database, Outbox, OutboxConfig, Records
@@ -48,6 +60,7 @@ _LATE_US = 1_000_000
 """How long after its time a packet may still come out of a ring; windows wait that long for it."""
 _TURN_S = 0.2
 _METRICS_EVERY_S = 15.0
+_TIDY_EVERY_S = 60.0
 _SLOWER = {Level.EVERYTHING: 1.0, Level.DIGESTS: 4.0, Level.CRITICAL: 96.0}
 """How much rarer health is told on a link whose budget runs out."""
 
@@ -59,14 +72,14 @@ class Order:
     Attributes:
         settings: All of them.
         place: Where files named in them are.
-        file: The settings file, read again on SIGHUP; None if there is none.
+        read_again: Reads the settings anew, on SIGHUP; None if there is no file.
         seconds: End after so long.
         reporters: Told of alerts at once.
     """
 
     settings: Settings
     place: Place
-    file: Path | None = None
+    read_again: Callable[[], Settings] | None = None
     seconds: float | None = None
     reporters: tuple[Reporter, ...] = ()
 
@@ -82,12 +95,15 @@ class Daemon:
         self._order, self._settings = order, order.settings
         self._boot = secrets.token_hex(8)
         self._state = _state_folder(self._settings, order.place)
+        self._held = _hold(self._state)
         self._database = Database(self._state / "state.db" if self._state else None)
         self._outbox = Outbox(self._database, OutboxConfig(self._settings.outbox.max_mib << 20))
         self._traffic = Traffic(self._database, _bytes(self._settings.outbox.monthly_mib))
         self._records = Records(self._database)
         self._steady = SteadyTime()
-        self._suppression = Suppression([*allow_rules(self._settings.incidents), *self._records.rules()])
+        self._suppression = Suppression()
+        add_rules(self._suppression, [*self._records.rules(), *allow_rules(self._settings.incidents)])
+        forget_ended(self._suppression, self._records, self._steady.now_us())
         self._models = Models(self._settings, order.place, self._state)
         self._engine = self._make_engine()
         self._vitals = Vitals(self._boot, self._database, self._outbox, self._traffic)
@@ -95,13 +111,20 @@ class Daemon:
         self._reporting = self._make_reporting()
         self._notifier = Notifier()
         self._watchdog = _watchdog()
-        self._stop = self._reload = False
-        self._turn_s = self._health_s = self._metrics_s = 0.0
+        self._stop = self._reload = self._connect_again = False
+        self._turn_s = self._health_s = self._metrics_s = self._tidy_s = 0.0
 
     @property
     def engine(self) -> Engine:
         """What judges."""
         return self._engine
+
+    def close(self) -> None:
+        """Let go of the state folder."""
+        self._database.close()
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
 
     @contextmanager
     def capture(self) -> Iterator[LiveCapture]:
@@ -110,10 +133,11 @@ class Daemon:
         if not capture.interfaces:
             raise InputError("no interface to watch: name one with -i, or in [capture] of the settings")
         with ExitStack() as stack:
-            stack.callback(self._database.close)
+            stack.callback(self.close)
             stack.callback(self._models.close)
+            stack.callback(self._engine.close)
             self._capture = stack.enter_context(
-                LiveCapture(capture.interfaces, ring_config(capture), patient=self._order.file is not None)
+                LiveCapture(capture.interfaces, ring_config(capture), patient=self._order.read_again is not None)
             )
             self._connect()
             stack.callback(self._disconnect)
@@ -134,6 +158,7 @@ class Daemon:
         pipeline = self._engine.pipeline
         # With a state folder the next run goes on with what is open; without, this is the end of it.
         self._tell(pipeline.halt() if self._state else pipeline.finish())
+        self._reporting.keep(pipeline.tracker)
 
     def _turn(self) -> None:
         """What has to be done now and then, packets or not."""
@@ -142,13 +167,24 @@ class Daemon:
         steady_us = self._steady.now_us()
         self._tell(self._engine.tick(steady_us - _LATE_US, self._steady.shift_us))
         self._capture.leave_out(self._link.pair if self._link else None)
+        if self._connect_again and (self._link is None or not self._link.is_alive()):
+            self._connect_again = False
+            self._connect()
         self._answer_requests()
         self._update_model()
+        self._tidy(now_s)
         if self._reload:
             self._reload = False
             self._read_settings_again()
         self._tell_health(now_s)
         self._ping(now_s)
+
+    def _tidy(self, now_s: float) -> None:
+        """Once a minute: expire messages, keep the running time, and open incidents as they are now."""
+        if now_s >= self._tidy_s:
+            self._tidy_s = now_s + _TIDY_EVERY_S
+            self._outbox.expire()
+            self._reporting.keep(self._engine.pipeline.tracker)
 
     def _tell(self, alerts: list[Alert]) -> None:
         self._reporting.publish(alerts, self._engine.pipeline.tracker)
@@ -179,6 +215,7 @@ class Daemon:
             engine=self._engine,
             suppression=self._suppression,
             records=self._records,
+            outbox=self._outbox,
             updater=self._models.updater,
             health=lambda: self._vitals.health(self._engine, self._capture, self._link, self._models.updater),
             now_us=self._steady.now_us,
@@ -223,11 +260,11 @@ class Daemon:
 
     def _read_settings_again(self) -> None:
         """SIGHUP: what can change while running changes; the rest is told to need a restart."""
-        if self._order.file is None:
+        if self._order.read_again is None:
             return
         self._notifier.reloading()
         try:
-            settings = load_settings(self._order.file)
+            settings = self._order.read_again()
             link_config(settings, self._order.place, self._boot)
         except EmtcError as error:
             _LOG.error("settings stay as they are: %s", error)
@@ -237,21 +274,22 @@ class Daemon:
 
     def _apply(self, settings: Settings) -> None:
         before, self._settings = self._settings, settings
-        for name in ("capture", "model", "state", "learning"):
+        for name in ("capture", "model", "state", "learning", "updates"):
             if getattr(before, name) != getattr(settings, name):
                 _LOG.warning("settings: [%s] has changed and takes effect with a restart", name)
-        for rule in [rule for rule in self._suppression.rules if rule.why == "settings"]:
+        for rule in filter(is_allow_rule, self._suppression.rules):
             self._suppression.remove(rule.id)
-        for rule in allow_rules(settings.incidents):
-            self._suppression.add(rule)
-        self._engine.pipeline.tracker.change(incident_config(settings.incidents))
+        add_rules(self._suppression, allow_rules(settings.incidents))
+        self._engine.change_incidents(incident_config(settings.incidents))
         self._health_s = 0.0
         if (before.broker, before.outbox, before.gateway) != (settings.broker, settings.outbox, settings.gateway):
-            self._disconnect()
-            self._traffic = Traffic(self._database, _bytes(settings.outbox.monthly_mib))
+            self._traffic.change(_bytes(settings.outbox.monthly_mib))
             self._outbox.change(OutboxConfig(settings.outbox.max_mib << 20))
             self._reporting = self._make_reporting()
-            self._connect()
+            self._connect_again = True
+            if self._link is not None:
+                self._link.end()  # `_turn` connects anew when it has let go: capturing must not wait for that
+        self._tell_info()
         _LOG.info("settings were read again")
 
     def _make_engine(self) -> Engine:
@@ -282,6 +320,7 @@ class Daemon:
 
     def _connect(self) -> None:
         config = link_config(self._settings, self._order.place, self._boot)
+        self._link = None
         if config is None:
             self._reporting.attach(None)
             return
@@ -322,6 +361,16 @@ def _state_folder(settings: Settings, place: Place) -> Path | None:
     except OSError as error:
         raise InputError(f"{folder}: {error.strerror or error}") from None
     return folder
+
+
+def _hold(state: Path | None) -> int | None:
+    """Keep other agents away from the state folder."""
+    try:
+        return None if state is None else hold(state)
+    except BlockingIOError:
+        raise InputError(f"{state}: another agent works with it") from None
+    except OSError as error:
+        raise InputError(f"{state}: {error.strerror or error}") from None
 
 
 def _bytes(mib: float | None) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -21,13 +21,16 @@ from emtc_agent.learning.device_key import DeviceKey
 from emtc_agent.learning.drift import Drift, DriftWatch
 from emtc_agent.learning.overlay import load_overlay
 from emtc_agent.learning.probe import read_probe
+from emtc_agent.learning.rows import Rows
+from emtc_agent.learning.sample import SampleFile
 from emtc_agent.packets import PacketBatch
 from emtc_agent.windows.windows import Windows
-from emtc_contract.errors import EmtcError
+from emtc_contract.errors import EmtcError, InputError
 from emtc_contract.messages import Alert, Info
 
 _LOG = logging.getLogger(__name__)
 _UNUSUAL_P = 0.001
+_CLOSE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,7 @@ class Engine:
         self._config, self._boot, self._suppression, self._files = config, boot, suppression, files
         self._interfaces = interfaces
         self._opened = 0
+        self._sample: SampleFile | None = None
         self._use(model)
 
     def _use(self, model: ModelInUse) -> None:
@@ -125,24 +129,45 @@ class Engine:
             return None
         try:
             probe = read_probe(model.path, model.runtime, len(model.bundle.schema.columns))
-            return Learner(self._files, model.bundle, model.runtime.artifact, self._config.learning, probe=probe)
+            return Learner(
+                self._files,
+                model.bundle,
+                model.runtime.artifact,
+                self._config.learning,
+                probe=probe,
+                on_end=self._keep_sample,
+            )
         except EmtcError as error:
             _LOG.error("this gateway cannot learn: %s", error)
             return None
 
+    def _keep_sample(self, rows: Rows) -> None:
+        """Learning ends: the trainer can use what it was learned from."""
+        path = self._files.sample if self._files else None
+        if path is not None:
+            self._sample = self._sample or SampleFile(path, self.model.bundle.schema)
+            self._sample.write(rows)
+
     def switch(self, model: ModelInUse) -> None:
-        """Go over to another model between two batches: endpoints, their peers and open incidents stay."""
-        records = self.pipeline.tracker.records()
-        extractor = self.pipeline.take_extractor()
-        shift_us = self.pipeline.tracker.teller.shift_us
+        """Go over to another model between two batches: endpoints, their peers, open incidents and counters stay."""
+        before = self.pipeline
+        records, shift_us = before.tracker.records(), before.tracker.teller.shift_us
+        extractor = before.take_extractor()
         if self.learner is not None:
             self.learner.cancel()  # what it holds was scored by the other model
         self._use(model)
         self._opened = 0
         self.pipeline.go_on_with(extractor)
+        self.pipeline.extracted, self.pipeline.scored = before.extracted, before.scored
         self.pipeline.tracker.restore(records, time.time_ns() // 1_000 - shift_us)
         self.pipeline.tracker.teller.shift_us = shift_us
         _LOG.info("model: %s version %d", model.bundle.manifest.name, model.bundle.manifest.version)
+
+    def change_incidents(self, config: IncidentConfig) -> None:
+        """Go by other rules from now on, with this model and the next."""
+        learning = replace(self._config.learning, incidents=config)
+        self._config = replace(self._config, incidents=config, learning=learning)
+        self.pipeline.tracker.change(config)
 
     def restore(self, records: list[IncidentRecord], now_us: int) -> None:
         """Go on with the incidents of an earlier run."""
@@ -189,12 +214,26 @@ class Engine:
             self.learner.in_use = site
 
     def forget_learned(self) -> bool:
-        """Drop what was learned on site; returns whether there was anything."""
-        if self._files is None or not self._files.overlay.exists():
-            return False
-        self._files.overlay.unlink()
-        self.use_learned()
-        return True
+        """Drop what was learned on site and the windows it was learned from; returns whether there was anything.
+
+        Raises:
+            InputError: They cannot be removed; those that can are.
+        """
+        files = self._files
+        held = [path for path in (files.overlay, files.sample) if path and path.exists()] if files else []
+        try:
+            for path in held:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise InputError(f"what was learned cannot be removed: {error.filename}: {error.strerror}") from None
+        finally:
+            self.use_learned()
+        return bool(held)
+
+    def close(self) -> None:
+        """End what is still being written."""
+        if self._sample is not None:
+            self._sample.wait(_CLOSE_S)
 
     def take_figures(self) -> Figures:
         """What the model did since the last call."""

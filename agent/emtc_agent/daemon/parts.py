@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,14 +13,18 @@ from emtc_agent.delivery import LinkConfig
 from emtc_agent.delivery.home_assistant import STATUS_TOPIC
 from emtc_agent.features import EdgeConfig
 from emtc_agent.incidents import IncidentConfig
-from emtc_agent.incidents.suppression import Rule
+from emtc_agent.incidents.suppression import Rule, Suppression
 from emtc_agent.report.broker import BrokerUrl
 from emtc_agent.report.credentials import Credentials, look_up
 from emtc_agent.settings import Settings
 from emtc_agent.settings.model import Broker, Capture, Incidents
 from emtc_agent.sources.ring import RingConfig
+from emtc_agent.store import Records
 from emtc_agent.windows.networks import PRIVATE, DeviceNetworks
 from emtc_contract.errors import InputError
+
+_LOG = logging.getLogger(__name__)
+_ALLOW = "allow "
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,34 @@ def incident_config(incidents: Incidents) -> IncidentConfig:
 
 def allow_rules(incidents: Incidents) -> list[Rule]:
     """The allowlist, as rules without an end."""
-    return [Rule(id=f"allow {one}", endpoint=one, why="settings") for one in incidents.allow]
+    return [Rule(id=f"{_ALLOW}{one}", endpoint=one, why="settings") for one in incidents.allow]
+
+
+def is_allow_rule(rule: Rule) -> bool:
+    """Whether a rule is of the allowlist; operators may give any reason, but no id."""
+    return rule.id.startswith(_ALLOW)
+
+
+def add_rules(suppression: Suppression, rules: Iterable[Rule]) -> None:
+    """Put rules in force as far as there is room: an incident too many is told rather than none at all."""
+    for rule in rules:
+        try:
+            suppression.add(rule)
+        except InputError as error:
+            _LOG.error("not in force: %s", error)
+
+
+def forget_ended(suppression: Suppression, records: Records, now_us: int) -> None:
+    """Forget on disk, too, what has ended: it would take the room of later rules after a restart."""
+    suppression.expire(now_us)
+    in_force = {rule.id for rule in suppression.rules}
+    try:
+        ended = [rule.id for rule in records.rules() if rule.id not in in_force]
+    except sqlite3.Error as error:
+        _LOG.warning("rules: cannot be tidied now: %s", error)
+        return
+    for rule_id in ended:
+        records.forget_rule(rule_id)
 
 
 def link_config(settings: Settings, place: Place, boot: str) -> LinkConfig | None:

@@ -82,6 +82,12 @@ class Reporting:
             self.announce()
             self.link.nudge()
 
+    def keep(self, tracker: IncidentTracker) -> None:
+        """Keep open incidents as they are now, so that a restart goes on from here."""
+        records = {record.id: encode_record(record) for record in tracker.records()}
+        if records:
+            self.outbox.put((), records)
+
     def tick(self, level: Level) -> None:
         """Now and then: a digest, where alerts are not told one by one."""
         if self.link is None:
@@ -94,9 +100,10 @@ class Reporting:
 
     def announce(self) -> None:
         """Tell Home Assistant of devices that are new."""
-        if self.link is None or not self._home_assistant or self._devices.known == self._announced:
+        known = tuple(sorted(self._devices.known))  # their order changes with their states
+        if self.link is None or not self._home_assistant or known == self._announced:
             return
-        self._announced = self._devices.known
+        self._announced = known
         devices = [(device, self._devices.topic(device)) for device in self._announced]
         topic, payload = discovery(self._client, self._gateway, __version__, devices)
         self.link.retain(topic, payload)

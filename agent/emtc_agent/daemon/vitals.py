@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,7 +82,7 @@ class Vitals:
             cpu_s=process.cpu_s,
             freezes=losses["times the ring was full"],
             time_jumps=stats.time_jumps,
-            queued=len(outbox) + outbox.unsaved,
+            queued=_waiting(outbox),
             queued_bytes=outbox.size_bytes,
             lost_messages=outbox.expired + outbox.crowded_out + outbox.garbled,
             connections=link.connections if link else 0,
@@ -95,6 +96,14 @@ class Vitals:
             drift=f"{engine.drift.ratio} times: {', '.join(engine.drift.features)}" if engine.drift else "",
             update=f"{update.get('phase', '')}" if update.get("phase") not in (None, "idle") else "",
         )
+
+
+def _waiting(outbox: Outbox) -> int:
+    try:
+        return len(outbox) + outbox.unsaved
+    except sqlite3.Error as error:
+        _LOG.error("outbox: cannot be counted now: %s", error)
+        return outbox.unsaved
 
 
 def _learning(elapsed_s: float, seconds: float) -> str:

@@ -27,6 +27,7 @@ from emtc_agent.delivery.traffic import Traffic, carried_bytes
 from emtc_agent.report.broker import BrokerUrl
 from emtc_agent.report.credentials import Credentials
 from emtc_agent.store import Outbox
+from emtc_contract.commands import Answer, encode_answer
 from emtc_contract.errors import EmtcError, MessageError
 from emtc_contract.messages import Status, encode
 from emtc_contract.topics import build, parse, subscription
@@ -35,7 +36,6 @@ _LOG = logging.getLogger(__name__)
 _MOST_REQUESTS = 64
 _MOST_REPLIES = 256
 _GOODBYE_S = 5.0
-_TIDY_EVERY_S = 60.0
 _MEASURE_EVERY_S = 10.0
 _REFUSED_WAIT_S = 60.0
 Address = tuple[str, int]
@@ -173,10 +173,14 @@ class Link(threading.Thread):
         self._wanted = frozenset(topics)
         self.nudge()
 
-    def stop(self) -> None:
-        """Send what waits as far as that is quick, say goodbye, and end the thread."""
+    def end(self) -> None:
+        """Begin to end: acknowledge, say goodbye, let go. Returns at once; ``is_alive`` tells when it is done."""
         self._stopping.set()
         self.nudge()
+
+    def stop(self) -> None:
+        """End, and wait for that."""
+        self.end()
         if self.is_alive():
             self.join(_GOODBYE_S * 3)
 
@@ -231,7 +235,7 @@ class Link(threading.Thread):
     def _serve(self, session: Session) -> None:
         """Until the session is lost or the gateway stops."""
         pace = Pace(self._config.messages_per_s, self._config.burst)
-        tidy_s = measure_s = 0.0
+        measure_s = 0.0
         until_s: float | None = None
         while session.lost is None:
             now_s = time.monotonic()
@@ -241,9 +245,6 @@ class Link(threading.Thread):
             if until_s is not None and (now_s >= until_s or not session.in_flight):
                 break
             self._send(session, pace, now_s)
-            if now_s >= tidy_s:
-                tidy_s = now_s + _TIDY_EVERY_S
-                self._outbox.expire()
             if now_s >= measure_s:
                 measure_s = now_s + _MEASURE_EVERY_S
                 self._measure(session)
@@ -324,7 +325,7 @@ class Link(threading.Thread):
             self.requests.put_nowait(request)
         except queue.Full:
             self.overrun += 1
-            self.reply(request, b'{"error":"busy"}')
+            self.reply(request, encode_answer(Answer(ok=False, error="busy")))
             return
         self._on_request()
 
@@ -332,6 +333,8 @@ class Link(threading.Thread):
         if message.topic in self._config.further:
             return Request("further", message.topic, bytes(message.payload))
         topic = parse(message.topic)
+        if message.retain and topic.channel == "cmd":
+            raise MessageError("a retained command, which would be carried out at every connection")
         told = received_properties(message)
         reply_to = told.get("ResponseTopic")
         return Request(

@@ -41,6 +41,10 @@ class Traffic:
         self._limit = monthly_bytes
         self._days: dict[int, int] = dict(database.rows("SELECT day, bytes FROM traffic"))
 
+    def change(self, monthly_bytes: int | None) -> None:
+        """Keep to another budget from now on."""
+        self._limit = monthly_bytes
+
     def add(self, size_bytes: int) -> None:
         """The link has carried so many more."""
         if size_bytes <= 0:
@@ -67,7 +71,7 @@ class Traffic:
         """What may still be sent."""
         if self._limit is None:
             return Level.EVERYTHING
-        share = self.month_bytes / self._limit
+        share = self.month_bytes / max(self._limit, 1)
         if share >= _CRITICAL_FROM:
             return Level.CRITICAL
         return Level.DIGESTS if share >= _DIGESTS_FROM else Level.EVERYTHING

@@ -7,11 +7,13 @@ import ssl
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from emtc_agent.doctor.certificates import check_authorities, check_own_certificate, check_secret, judge_dates
 from emtc_agent.doctor.finding import Finding
 from emtc_agent.doctor.mqtt_login import Answer, log_in
 from emtc_agent.doctor.running import NoAnswerError, within
+from emtc_agent.holding import is_held
 from emtc_agent.report.broker import BrokerUrl
 from emtc_agent.report.credentials import Credentials
 from emtc_contract.errors import InputError, LinkError
@@ -27,10 +29,17 @@ class BrokerTarget:
     Attributes:
         url: The broker.
         credentials: The agent's own way of reading certificates and passwords.
+        state: State folder of the agent; one that runs is not thrown out of its session.
     """
 
     url: BrokerUrl
     credentials: Credentials
+    state: Path | None = None
+
+
+_ALREADY_IN = Finding(
+    "broker login", "ok", "not tried: an agent is running here, and a broker may allow one session only"
+)
 
 
 class _StepError(Exception):
@@ -69,7 +78,7 @@ def check_broker(target: BrokerTarget, now_s: float, timeout_s: float = STEP_TIM
                 secured = _secure(target, channel, now_s, findings)
                 _ask_strictly(target, addresses, timeout_s, findings)
                 channel = stack.enter_context(secured)
-            findings += _log_in(target, channel)
+            findings += [_ALREADY_IN] if target.state and is_held(target.state) else _log_in(target, channel)
     except _StepError as failed:
         findings.append(failed.finding)
     return findings

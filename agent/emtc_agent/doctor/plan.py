@@ -19,7 +19,7 @@ from emtc_agent.doctor.running import Check
 from emtc_agent.report.broker import BrokerUrl
 from emtc_agent.report.credentials import Credentials, look_up
 from emtc_agent.settings import Settings, load_settings
-from emtc_agent.settings.model import Broker, Capture
+from emtc_agent.settings.model import Capture
 from emtc_agent.sources.ring import RingConfig
 from emtc_contract.errors import EmtcError
 
@@ -62,7 +62,7 @@ def _checks(settings: Settings, resolve: Resolve) -> list[Check]:
         *_capture(settings.capture),
         *_model(settings, resolve),
         *_state(settings, resolve),
-        *_broker(settings.broker, resolve),
+        *_broker(settings, resolve),
     ]
 
 
@@ -106,7 +106,8 @@ def _state(settings: Settings, resolve: Resolve) -> list[Check]:
     return checks
 
 
-def _broker(broker: Broker, resolve: Resolve) -> list[Check]:
+def _broker(settings: Settings, resolve: Resolve) -> list[Check]:
+    broker = settings.broker
     if broker.url is None:
         return [_told(Finding("broker", "warning", "none is set: incidents reach nobody", "Set url in [broker]."))]
 
@@ -120,7 +121,7 @@ def _broker(broker: Broker, resolve: Resolve) -> list[Check]:
         user=broker.user,
         password_file=place(broker.password_file),
     )
-    target = BrokerTarget(BrokerUrl.parse(broker.url), credentials)
+    target = BrokerTarget(BrokerUrl.parse(broker.url), credentials, place(settings.state.folder))
     return [
         Check("credentials", lambda: check_credentials(target, time.time())),
         Check("broker", lambda: check_broker(target, time.time())),

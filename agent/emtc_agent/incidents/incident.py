@@ -13,7 +13,7 @@ from emtc_contract.messages import Endpoint, Peer, Reason
 _T = TypeVar("_T", str, int)
 
 _FIRST_LOOKS = 8
-_PEERS_KEPT = 64
+_PEERS_KEPT = 16
 _PEERS_TOLD = 3
 
 

@@ -55,10 +55,14 @@ class Teller:
         return not incident.acknowledged and since_us >= wait_s * SECOND_US
 
     def tell(self, incident: Incident, state: State, now_us: int) -> list[Alert]:
-        """The alert, or none while a rule hides the incident; what is told first is ``new``, whenever that is."""
+        """The alert, or none while a rule hides the incident.
+
+        What is told first is ``new``, whenever that is; what was told is also told to end.
+        """
         severity_now = self.severity(incident)
         incident.told_us, incident.told_severity = now_us, severity_now
-        if self.suppression.hides(incident, now_us) or (state == "end" and not incident.seq):
+        ends_what_was_told = state == "end" and incident.seq > 0
+        if not ends_what_was_told and (state == "end" or self.suppression.hides(incident, now_us)):
             return []
         if not incident.seq:
             state = "new"

@@ -60,6 +60,7 @@ class _Suspect:
     evidence: Evidence
     incident: Incident
     is_open: bool = False
+    resumed_us: int = 0  # nobody was watching before
 
 
 class IncidentTracker:
@@ -140,9 +141,10 @@ class IncidentTracker:
         ]
 
     def restore(self, records: Iterable[IncidentRecord], now_us: int) -> None:
-        """Go on with the incidents of an earlier run; ends the wait of each where it was."""
+        """Go on with the incidents of an earlier run; quiet time counts from ``now_us``."""
         for record in records:
-            suspect = _Suspect(Evidence(self._config.half_life_s), record.incident(now_us), is_open=True)
+            evidence, incident = Evidence(self._config.half_life_s), record.incident(now_us)
+            suspect = _Suspect(evidence, incident, is_open=True, resumed_us=now_us)
             suspect.evidence.add(suspect.incident.last_us, record.level)
             self._suspects[record.key] = suspect
             self._remind(record.key, suspect)
@@ -186,7 +188,7 @@ class IncidentTracker:
     def _ends_us(self, suspect: _Suspect) -> int:
         """When a suspect is forgotten if nothing more is seen of it."""
         silence_s = self._config.close_after_s if suspect.is_open else _FADED * self._config.half_life_s
-        return suspect.incident.last_us + int(silence_s * SECOND_US)
+        return max(suspect.incident.last_us, suspect.resumed_us) + int(silence_s * SECOND_US)
 
     def _remind(self, key: Key, suspect: _Suspect) -> None:
         """Look at a suspect again when it may end; reminders of suspects that are gone are thrown away in time."""

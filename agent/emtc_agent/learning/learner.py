@@ -6,7 +6,7 @@ Time is what ``tick`` is told, and only its steps count: a clock that is set, or
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,16 +66,18 @@ class LearnFiles:
         overlay: What was learned.
         key: The device's key; made when missing.
         snapshot: Learning that has not ended; None to forget it with the program.
+        sample: The windows it was learned from, as a feature file; None to keep none.
     """
 
     overlay: Path
     key: Path
     snapshot: Path | None = None
+    sample: Path | None = None
 
     @classmethod
     def inside(cls, folder: Path) -> LearnFiles:
-        """The daemon's: ``site.overlay``, ``device.key`` and ``learning.state`` in its state folder."""
-        return cls(folder / f"site{SUFFIX}", folder / "device.key", folder / "learning.state")
+        """The daemon's, in its state folder."""
+        return cls(*(folder / name for name in (f"site{SUFFIX}", "device.key", "learning.state", "learned.csv")))
 
 
 @dataclass(slots=True)
@@ -105,6 +107,7 @@ class Learner:
         seed: Decides which windows are sampled.
         in_use: The overlay that windows are scored with; None for the bundle's own calibration. Keep it up to date.
         probe: Made-up attacks, of which an overlay must see enough (``read_probe``); None does not ask.
+        on_end: Told the sample, if it is not empty, when learning ends, whatever comes of it.
 
     Raises:
         InputError: The device key cannot be made or read.
@@ -119,12 +122,14 @@ class Learner:
         seed: int = 0,
         in_use: Recalibration | None = None,
         probe: Probe | None = None,
+        on_end: Callable[[Rows], None] | None = None,
     ) -> None:
         self.in_use = in_use
         self._files = files
         self._bundle = bundle
         self._artifact = artifact
         self._probe = probe
+        self._on_end = on_end
         self._config = config or LearningConfig()
         self._seed = seed
         self._key = DeviceKey.made(files.key)
@@ -166,7 +171,7 @@ class Learner:
         """Drop what was begun; the overlay in use stays."""
         self._run = None
         if self._files.snapshot:
-            self._files.snapshot.unlink(missing_ok=True)
+            snapshot.forget(self._files.snapshot)
 
     def observe(self, windows: Windows, scored: Scored, suspects: Collection[Key]) -> None:
         """Take in a batch, after the incident tracker did.
@@ -206,6 +211,8 @@ class Learner:
         run = self._run
         if run is None:
             return None
+        if self._on_end is not None and len(run.reservoir):
+            self._on_end(run.reservoir.rows())
         trial = self._trial(run)
         try:
             sample, settings = run.reservoir.rows(), self._config.recalibration
@@ -370,7 +377,7 @@ class Learner:
             held = snapshot.load(path, self._key, self._artifact.sha256)
         except InputError as error:
             _log.warning("learning cannot go on: %s", error)
-            path.unlink(missing_ok=True)
+            snapshot.forget(path)
             return None
         progress = held.progress
         run = self._new_run(progress.seconds, trusted=progress.trusted, accepted=progress.accepted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import zipfile
 from collections import Counter
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from emtc_contract.errors import InputError
 FORMAT = 1
 MAX_SNAPSHOT_BYTES = 64 << 20
 _PURPOSE = "emtc-guard learning"
+_log = logging.getLogger(__name__)
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,6 +82,14 @@ def save(path: Path, snapshot: Snapshot, key: DeviceKey) -> None:
     np.savez(file, progress=progress, draw=snapshot.draw, **columns)
     content = file.getvalue()
     write_durably(path, key.mac(content, _PURPOSE) + content)
+
+
+def forget(path: Path) -> None:
+    """Remove a snapshot; one on a disk that cannot be written to is only told of."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        _log.warning("%s: %s; a restart would go on with it", path, error.strerror)
 
 
 def load(path: Path, key: DeviceKey, model_sha256: str) -> Snapshot:

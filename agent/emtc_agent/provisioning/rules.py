@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from emtc_agent.provisioning.fleet import Fleet, Gateway, Operator
 from emtc_contract.topics import subscription
 
-_GATEWAY_WRITES = ("status", "info", "health", "alert", "device", "reply")
+_GATEWAY_WRITES = ("status", "info", "health", "alert", "digest", "device", "reply")
 _GATEWAY_READS = ("cmd", "model", "chunk")
 _DISCOVERY = "homeassistant/device"
 _BIRTH = "homeassistant/status"

@@ -108,7 +108,7 @@ class Broker(Section, frozen=True):
     password_file: Annotated[Text | None, Meta(description="File whose first line is the password.")] = None
     allow_plain: Annotated[bool, Meta(description="Allow MQTT without TLS to another host.")] = False
     keepalive_s: Annotated[
-        int, Meta(ge=10, le=65_535, description="Signs of life; at 60 s they alone are 7 MB a month.")
+        int, Meta(ge=10, le=65_535, description="Signs of life; at 60 s they alone are 10 MB a month.")
     ] = 900
     retry_at_most_every_s: Annotated[
         float, Meta(ge=1, le=86_400, description="Longest pause between two attempts to connect.")

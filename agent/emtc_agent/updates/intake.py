@@ -21,13 +21,14 @@ from emtc_agent.updates.check import Choice, Loaded, self_test
 from emtc_agent.updates.config import UpdateConfig
 from emtc_agent.updates.fetch import Fetch
 from emtc_agent.updates.policy import Held, is_in_use, require_wanted
-from emtc_agent.updates.record import Identity
+from emtc_agent.updates.record import Identity, Slot
 from emtc_agent.updates.slots import Slots
 from emtc_agent.updates.trial import Expected
 from emtc_contract.errors import BundleError, EmtcError, InputError, SchemaError
 from emtc_contract.schema import FeatureSchema
 from emtc_contract.updates import Announcement, decode_announcement, decode_offer
 
+NOTHING_BEFORE = "there is no model to go back to"
 log = logging.getLogger(__name__)
 
 
@@ -107,6 +108,7 @@ class Intake:
         ready: Switches for the main loop.
         wanted: Chunks to ask the broker for.
         progress: What is going on.
+        announced: The latest announcement that was signed well, taken or not.
         counters: What happened so far.
         stopping: Set by the main thread when nothing new is to be begun.
     """
@@ -122,6 +124,7 @@ class Intake:
         self.ready: queue.SimpleQueue[Switch] = queue.SimpleQueue()
         self.wanted: tuple[str, ...] = ()
         self.progress = Progress()
+        self.announced: Announcement | None = None
         self.counters: Counter[str] = Counter()
         self.stopping = False
         self._site = site
@@ -139,7 +142,8 @@ class Intake:
             offer = decode_offer(payload)
             text = offer.announcement.encode()
             require_signed(text, offer.signature.encode(), self._site.keys, "the announcement")
-            self._consider(decode_announcement(text))
+            self.announced = decode_announcement(text)
+            self._consider(self.announced)
         except EmtcError:
             self.counters["refused"] += 1
             raise
@@ -198,6 +202,31 @@ class Intake:
         path, loaded = self._load_what_is_left()
         self.ready.put(Switch(path, loaded.bundle, loaded.runtime, "roll back", why))
         self._go_on()
+
+    def go_back(self, why: str) -> None:
+        """An operator wants the model before, also after its successor's trial; raises EmtcError if there is none."""
+        for slot in self._slots.before():
+            try:
+                path, loaded = self._load_slot(slot)
+            except (EmtcError, OSError) as error:
+                log.warning("model update: cannot go back to slot %s: %s", slot, error)
+                continue
+            self._slots.go_back(slot, why)
+            self.counters["rolled back"] += 1
+            self.ready.put(Switch(path, loaded.bundle, loaded.runtime, "roll back", why))
+            self._go_on()
+            return
+        raise InputError(NOTHING_BEFORE)
+
+    def look_again(self) -> None:
+        """Take what was announced, also if it failed here before; raises EmtcError that says why it is not taken."""
+        self._slots.forget_failures()
+        self._given_up = None
+        if self._fetch is not None:
+            self._fetch.retry_s = None
+            self._tell()
+        if self.announced is not None:
+            self._consider(self.announced)
 
     def close(self) -> None:
         """Hang up."""
@@ -294,16 +323,25 @@ class Intake:
         self._fetch = None
         self._tell()
 
+    def _load(self, path: Path, keys: Sequence[Path]) -> tuple[Path, Loaded]:
+        bundle = load_bundle(path, keys)
+        return path, Loaded(bundle, self._site.how.open(bundle))
+
+    def _load_slot(self, slot: Slot | None) -> tuple[Path, Loaded]:
+        """A slot's bundle and its model; with None the fallback's."""
+        return self._load_fallback() if slot is None else self._load(self._slots.usable(slot), self._site.keys)
+
+    def _load_fallback(self) -> tuple[Path, Loaded]:
+        return self._load(self._site.fallback, self._site.fallback_keys)
+
     def _load_what_is_left(self) -> tuple[Path, Loaded]:
         """The bundle that the slots fall back to, and its model."""
         while (path := self._slots.path()) is not None:
             try:
-                bundle = load_bundle(path, self._site.keys)
-                return path, Loaded(bundle, self._site.how.open(bundle))
+                return self._load(path, self._site.keys)
             except (BundleError, SchemaError) as error:
                 self._slots.give_up(str(error))
-        bundle = load_bundle(self._site.fallback, self._site.fallback_keys)
-        return self._site.fallback, Loaded(bundle, self._site.how.open(bundle))
+        return self._load_fallback()
 
     def _tell(self) -> None:
         """What other threads may read."""

@@ -70,7 +70,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         trial: Of the active slot, until it is confirmed.
         testing: Of a bundle on its way.
         confirmed: Highest version that ever passed its trial, by model name.
-        lost: Digest of a confirmed bundle that was damaged in its slot: the one that may come again.
+        lost: Digest of a confirmed bundle that was damaged in its slot or left: the one that may come again.
         failed: The latest failures.
     """
 
@@ -94,6 +94,24 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         after = self if identity is None else self.with_failure(identity, why, agent)
         held = {slot: one for slot, one in self.slots.items() if slot != self.active}
         return msgspec.structs.replace(after, active=previous if previous in held else None, slots=held, trial=None)
+
+    def gone_back(self, slot: Slot | None, why: str, agent: str) -> Record:
+        """After an operator wanted another model than the active one: ``slot``'s, or with None the fallback.
+
+        The one that was left may come again, but only if that is asked for too: as it counts as failed.
+        """
+        identity = self.in_use()
+        if identity is None:
+            return self
+        was_highest = self.confirmed.get(identity.name) == identity.version
+        held = {one: held for one, held in self.slots.items() if one != self.active}
+        return msgspec.structs.replace(
+            self.with_failure(identity, why, agent),
+            active=slot if slot in held else None,
+            slots=held,
+            trial=None,
+            lost=identity.sha256 if was_highest else self.lost,
+        )
 
     def without_active(self) -> Record:
         """After the active slot turned out damaged: what was in use before it, if that is still there."""

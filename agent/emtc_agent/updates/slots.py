@@ -100,6 +100,31 @@ class Slots:
         log.warning("slot %s, %s: %s", self.record.active, self.record.in_use(), why)
         self._write(self.record.rolled_back(why, self._agent) if on_trial else self.record.without_active())
 
+    def before(self) -> list[Slot | None]:
+        """What was in use before the active slot, likeliest first; None: the fallback. Empty if that is in use."""
+        active, trial = self.record.active, self.record.trial
+        if active is None:
+            return []
+        others = [trial.previous] if trial is not None else [slot for slot in self.record.slots if slot != active]
+        return [*(slot for slot in others if slot in self.record.slots), None]
+
+    def usable(self, slot: Slot) -> Path:
+        """The bundle in a slot; raises InputError if it is not what it should be."""
+        why = self._unusable(slot)
+        if why:
+            raise InputError(f"slot {slot}: {why}")
+        return self._bundle(slot)
+
+    def go_back(self, slot: Slot | None, why: str) -> None:
+        """Leave the active slot, good as it may be, for one of ``before``."""
+        log.warning("slot %s, %s: %s", self.record.active, self.record.in_use(), why)
+        self._write(self.record.gone_back(slot, why, self._agent))
+
+    def forget_failures(self) -> None:
+        """What turned out unfit may be tried again."""
+        if self.record.failed:
+            self._write(msgspec.structs.replace(self.record, failed=()))
+
     def begin_test(self, identity: Identity) -> bool:
         """Whether a bundle may be tested: not if tests of it took the process with them before."""
         before = self.record.testing

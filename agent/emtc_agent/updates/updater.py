@@ -14,7 +14,7 @@ from emtc_agent import __version__
 from emtc_agent.detector import load_bundle
 from emtc_agent.updates.check import Choice
 from emtc_agent.updates.config import UpdateConfig
-from emtc_agent.updates.intake import Intake, Site, Switch
+from emtc_agent.updates.intake import NOTHING_BEFORE, Intake, Site, Switch
 from emtc_agent.updates.record import Identity
 from emtc_agent.updates.slots import Slots
 from emtc_agent.updates.trial import Baseline, Expected, Trial
@@ -136,6 +136,33 @@ class Updater:
         else:
             self._submit(partial(self._intake.chunk, sha8, number, payload))
 
+    def roll_back(self, why: str) -> None:
+        """Leave the model in use for the one before it, also after its trial; ``poll`` gives the switch soon after.
+
+        The model that is left counts as failed: its announcement is not taken again until ``retry``.
+
+        Raises:
+            InputError: There is none before it, or too much is going on.
+        """
+        self._require_keys()
+        if self._slots.record.active is None:
+            raise InputError(f"{NOTHING_BEFORE}: the fallback is in use")
+        self._ask(partial(self._intake.go_back, why))
+
+    def retry(self) -> str:
+        """Forget that models failed here, and look at the latest announcement again.
+
+        Returns:
+            What was announced; empty if nothing was since the start.
+
+        Raises:
+            InputError: Too much is going on.
+        """
+        self._require_keys()
+        self._ask(self._intake.look_again)
+        one = self._intake.announced
+        return f"{one.name} version {one.version}" if one is not None else ""
+
     def poll(self) -> Switch | None:
         """The switch to carry out now, if there is one; call it between batches, and at least every few seconds."""
         if self._intake.is_due():
@@ -235,6 +262,15 @@ class Updater:
 
     def _step(self) -> bool:
         return self._intake.step()
+
+    def _require_keys(self) -> None:
+        if not self._site.keys:
+            raise InputError(NO_KEYS)
+
+    def _ask(self, job: Callable[[], None]) -> None:
+        """Hand in what an operator waits for."""
+        if not self._submit(job):
+            raise InputError("model updates are busy; ask again")
 
     def _submit(self, job: Callable[[], None]) -> bool:
         taken = self._worker.submit(job)

@@ -30,7 +30,12 @@ def test_an_alert_keeps_its_importance_incident_and_lifetime():
 def test_in_the_outbox_a_later_update_takes_the_place_of_one_that_waits_and_new_stays():
     outbox = Outbox(Database(None))
     other = "01JDQ7W0000000000000000001"
-    told = [alert(), alert(state="update", seq=1), alert(incident=other), alert(state="update", incident=other, seq=1)]
+    told = [
+        alert(),
+        alert(state="update", seq=1),
+        alert(incident=other),
+        alert(state="update", incident=other, seq=1),
+    ]
     told += [alert(state="update", seq=2), alert(state="end", seq=3)]
     outbox.put([alert_message(one, TOPIC, 60.0) for one in told])
     waiting = [decode(one.payload, Alert) for one in outbox.next(99)]

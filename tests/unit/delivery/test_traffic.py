@@ -2,7 +2,6 @@
 
 import logging
 import socket
-import sqlite3
 
 import pytest
 
@@ -125,9 +124,3 @@ def test_what_is_no_tcp_connection_has_carried_nothing():
     with one, other:
         one.sendall(b"x")
         assert carried_bytes(one) == 0
-
-
-def test_rows_that_cannot_be_read_are_an_error_of_the_database(running):
-    running.database.close()
-    with pytest.raises(sqlite3.Error):
-        Traffic(running.database)

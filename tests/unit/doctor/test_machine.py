@@ -89,7 +89,7 @@ def test_an_mtu_below_what_ipv6_needs():
     ],
 )
 def test_a_ring_can_be_opened_if_there_is_memory_for_it(rings, available_mib, level, what):
-    found = inside(VETH, f"check_ring('in', RingConfig(), {rings}, {available_mib} << 20)")["ring in"]
+    found = inside(VETH, f"check_ring('in', RingConfig(blocks=256), {rings}, {available_mib} << 20)")["ring in"]
     assert found[0] == level
     assert what in found[1]
 

@@ -77,5 +77,5 @@ def test_counters_of_a_long_incident_stay_small_and_keep_the_frequent():
         peer = "10.0.0.9" if number % 3 == 0 else f"198.51.{number >> 8}.{number & 255}"
         incident.look(number, "flood", peer, number % 65536)
     assert incident.peers[0].ip == "10.0.0.9"
-    assert len(incident.peer_counts) <= 64
-    assert len(incident.port_counts) <= 64
+    assert len(incident.peer_counts) <= 16
+    assert len(incident.port_counts) <= 16
