@@ -16,21 +16,25 @@ def hold(folder: Path) -> int:
         BlockingIOError: Another process has it.
         OSError: As the system says.
     """
-    file = os.open(folder / _NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    return _lock(folder, os.O_CREAT)
+
+
+def is_held(folder: Path) -> bool:
+    """Whether an agent works with a state folder now; leaves no trace."""
+    try:
+        os.close(_lock(folder, 0))
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _lock(folder: Path, create: int) -> int:
+    file = os.open(folder / _NAME, os.O_RDWR | os.O_CLOEXEC | create, 0o640)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(file)
         raise
     return file
-
-
-def is_held(folder: Path) -> bool:
-    """Whether an agent works with a state folder now."""
-    try:
-        os.close(hold(folder))
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False

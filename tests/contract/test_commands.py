@@ -125,6 +125,7 @@ def test_nothing_is_all_defaults(verb):
         ("ack", {"id": ULID + "0"}, r"length <= 26.*\$\.id"),
         ("ack", {"id": ULID, "verdict": "perhaps"}, "Invalid enum value 'perhaps'"),
         ("ack", {"id": ULID, "days": 0}, "> 0"),
+        ("ack", {"id": ULID, "days": 366}, "<= 365"),
         ("suppress", {"endpoint": ""}, "length >= 1"),
         ("suppress", {"endpoint": "x" * 201}, "length <= 200"),
         ("suppress", {"hours": 9_000}, "<= 8760"),

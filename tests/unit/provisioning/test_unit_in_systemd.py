@@ -1,25 +1,15 @@
-"""The shipped unit under a real systemd of its own: what a process in it can do, and what it cannot.
+"""What the shipped unit lets a process do under a real systemd, what it does not, and the daemon in it.
 
-systemd runs as PID 1 of fresh namespaces; all it writes goes to memory. In place of the daemon runs PROBE, which does
-what the daemon does, and tries what it must not.
+PROBE tells what only something in its place can tell; the rest is the daemon itself.
 """
 
 import json
-import os
-import site
-import subprocess
-import sys
 import time
 from pathlib import Path
 
-import pytest
+from systemd_box import HERE, in_a_box, said
 
-from support import ROOT
-
-CONFIG = ROOT / "firmware-config"
-HERE = "/opt/emtc-guard"  # where the box shows the checkout, which may lie where only root can go
 NET_RAW = 1 << 13
-TIMEOUT_S = 40
 
 PROBE = """
 import io, json, mmap, os, pathlib, socket, time
@@ -70,113 +60,82 @@ folder("RUNTIME_DIRECTORY").joinpath("part").rename(folder("RUNTIME_DIRECTORY") 
 time.sleep(60)
 """.replace("CAPTURE", f"{HERE}/lab/recordings/demo/capture.pcap.gz")
 
-BOX = """
-set -e
-mount --make-rprivate /
-umount -l /sys/fs/cgroup
-mount -t cgroup2 cgroup2 /sys/fs/cgroup
-for place in /run /var/lib /opt; do mount -t tmpfs -o mode=755 tmpfs $place; done
-mkdir -p /opt/python /opt/emtc-guard /opt/upper /opt/work /run/systemd/system/emtc-agent.service.d
-mount -t overlay overlay -o lowerdir=/etc,upperdir=/opt/upper,workdir=/opt/work /etc
-mount --bind "$PREFIX" /opt/python
-mount --bind "$ROOT" /opt/emtc-guard
-systemd-sysusers "$CONFIG"/sysusers.d/emtc-guard.conf
-systemd-tmpfiles --create "$CONFIG"/tmpfiles.d/emtc-guard.conf
-cp "$GIVEN"/gateway.toml /etc/emtc-guard/
-for file in "$GIVEN"/client.*; do [ ! -e "$file" ] || cp "$file" /etc/emtc-guard/credentials/; done
-systemd-tmpfiles --create "$CONFIG"/tmpfiles.d/emtc-guard.conf
-ip link set lo up
-cp "$CONFIG"/systemd/emtc-agent.service "$GIVEN"/box.target "$GIVEN"/tell.service /run/systemd/system/
-cp "$GIVEN"/in-a-box.conf /run/systemd/system/emtc-agent.service.d/
-cp "$GIVEN"/probe.py /run/
-mount --make-rshared /
-exec /lib/systemd/systemd --system --unit=box.target --log-target=null --show-status=no
-"""
-
-IN_A_BOX = f"""
-[Unit]
-DefaultDependencies=no
-[Service]
-Environment=LD_LIBRARY_PATH=/opt/python/lib PYTHONDONTWRITEBYTECODE=1
-Environment=PYTHONPATH={HERE}/$PACKAGES:{HERE}/agent:{HERE}/contract
-ExecStart=
-ExecStart=/opt/python/bin/python{sys.version_info.major}.{sys.version_info.minor} /run/probe.py
-StandardError=file:$GIVEN/errors
-Restart=no
-"""
-
-TELL = """
+TELL_OF_PROBE = """
 while [ ! -e /run/emtc-guard/told ] && ! systemctl -q is-failed emtc-agent; do sleep 0.1; done
 cp /run/emtc-guard/told "$GIVEN"/told
-systemctl show emtc-agent -p ActiveState -p MemoryPeak >"$GIVEN"/shown
-systemctl status emtc-agent -l --no-pager >"$GIVEN"/done.part
-mv "$GIVEN"/done.part "$GIVEN"/done
+systemctl show emtc-agent -p ActiveState >"$GIVEN"/shown
 """
 
-TARGET = "[Unit]\nDefaultDependencies=no\nWants=emtc-agent.service tell.service\n"
-TELLER = "[Unit]\nDefaultDependencies=no\n[Service]\nEnvironment=GIVEN=$GIVEN\nExecStart=/bin/sh $GIVEN/tell\n"
+DAEMON = "from emtc_agent.cli import main\nmain(prog_name='emtc-agent')\n"
+
+SETTINGS = """
+version = 1
+[gateway]
+name = "gw-1"
+[capture]
+interfaces = ["lo"]
+[broker]
+url = "mqtts://127.0.0.1:1"
+ca_file = "mqtt_ca.crt"
+certificate = "mqtt_client.crt"
+private_key = "mqtt_client.key"
+[state]
+folder = "/var/lib/emtc-guard"
+"""
+
+TELL_OF_DAEMON = """
+until_so() { for try in $(seq 200); do if "$@"; then return; fi; sleep 0.05; done; echo "in vain: $*" >>"$GIVEN"/shown; }
+show() { systemctl show emtc-agent --timestamp=us -p "$1" --value; }
+keep() { echo "$1=$(show "$2")" >>"$GIVEN"/shown; }
+said() { grep -q "$1" "$GIVEN"/errors; }
+pinged() { [ "$(show WatchdogTimestampMonotonic)" != "$last" ]; }
+told() { [ -n "$(show StatusText)" ]; }
+
+until_so systemctl -q is-active emtc-agent
+keep ready ActiveState
+until_so told
+keep status StatusText
+for count in 1 2 3; do last=$(show WatchdogTimestampMonotonic); until_so pinged; done
+keep pinged ActiveState
+echo "state=$(stat -c '%U %a' /var/lib/emtc-guard/state.db)" >>"$GIVEN"/shown
+
+echo 'close_after_s = nonsense' >>/etc/emtc-guard/gateway.toml
+systemctl reload emtc-agent
+until_so said "settings stay as they are"
+cp "$GIVEN"/gateway.toml /etc/emtc-guard/
+printf '[incidents]\\nclose_after_s = 5\\n' >>/etc/emtc-guard/gateway.toml
+systemctl reload emtc-agent
+until_so said "settings were read again"
+until_so systemctl -q is-active emtc-agent
+keep reloaded ActiveState
+
+systemctl stop emtc-agent
+keep stopped Result
+keep code ExecMainStatus
+
+systemctl start emtc-agent
+keep again ActiveState
+kill -STOP "$(show MainPID)"
+until_so systemctl -q is-failed emtc-agent
+keep hung Result
+"""
 
 
-def need_systemd() -> None:
-    """Skip where systemd cannot be PID 1 of new namespaces."""
-    if os.geteuid():
-        pytest.skip("needs root")
-    if not Path(site.getsitepackages()[0]).is_relative_to(ROOT):
-        pytest.skip("the environment is not inside the checkout")
-    if not Path("/lib/systemd/systemd").exists():
-        pytest.skip("systemd is not installed")
-    try_it = (
-        "mount --make-rprivate / && umount -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup"
-        " && mount -t tmpfs none /opt && mkdir /opt/u /opt/w"
-        " && mount -t overlay none -o lowerdir=/etc,upperdir=/opt/u,workdir=/opt/w /etc"
-    )
-    done = subprocess.run(
-        ["unshare", "-mpfCuni", "sh", "-c", try_it], capture_output=True, text=True, timeout=20, check=False
-    )
-    if done.returncode:
-        pytest.skip(f"no room for another systemd here: {done.stderr.strip()[:100]}")
-
-
-def in_a_box(given: Path, **credentials: str) -> dict:
-    """What the probe finds when systemd runs it as the unit says."""
-    need_systemd()
-    packages = Path(site.getsitepackages()[0]).relative_to(ROOT)
-    files = {
-        "gateway.toml": "version = 1\n",
-        "probe.py": PROBE,
-        "in-a-box.conf": IN_A_BOX.replace("$PACKAGES", str(packages)),
-        "box.target": TARGET,
-        "tell.service": TELLER,
-        "tell": TELL,
-        **{name.replace("_", "."): content for name, content in credentials.items()},
-    }
-    for name, content in files.items():
-        (given / name).write_text(content.replace("$GIVEN", str(given)))
-    paths = {"GIVEN": given, "ROOT": ROOT, "CONFIG": CONFIG, "PREFIX": sys.base_prefix}
-    environment = {**os.environ, **{name: str(path) for name, path in paths.items()}, "container": "test"}
-    with (given / "log").open("wb") as log:
-        command = ["unshare", "-mpfCuni", "--kill-child", "sh", "-c", BOX]
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-    try:
-        until((given / "done").exists, process)
-    finally:
-        process.kill()
-        process.wait(10)
-    said = [path.read_text() for path in (given / "done", given / "errors", given / "log") if path.exists()]
-    assert (given / "told").exists(), "\n".join(said)
+def probed(given: Path, **credentials: str) -> dict:
+    """What the probe finds in the place of the daemon."""
+    in_a_box(given, PROBE, TELL_OF_PROBE, **credentials)
+    assert (given / "told").exists(), said(given)
     return json.loads((given / "told").read_text())
 
 
-def until(happened, process) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while not happened() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)  # another process tree tells by a file
+def shown(given: Path) -> dict[str, str]:
+    lines = (given / "shown").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines)
 
 
 def test_the_unit_lets_the_agent_work_and_nothing_else(tmp_path):
-    found = in_a_box(tmp_path, client_crt="certificate", client_key="key")
-    shown = dict(line.split("=") for line in (tmp_path / "shown").read_text().splitlines())
-    assert shown["ActiveState"] == "active"
+    found = probed(tmp_path, client_crt="certificate", client_key="key")
+    assert shown(tmp_path) == {"ActiveState": "active"}
     assert found.pop("interfaces") >= 1
     assert found == {
         "root": False,
@@ -198,7 +157,26 @@ def test_the_unit_lets_the_agent_work_and_nothing_else(tmp_path):
     }
 
 
-def test_a_gateway_without_a_certificate_starts(tmp_path):
-    found = in_a_box(tmp_path)
-    assert found["ready"]
-    assert found["credentials"] == []
+def test_the_daemon_starts_pings_reloads_stops_and_is_ended_when_it_hangs(tmp_path):
+    """There is no broker and no certificate: it starts all the same, and says so."""
+    begin_s = time.monotonic()
+    in_a_box(tmp_path, DAEMON, TELL_OF_DAEMON, "WatchdogSec=2\n", gateway_toml=SETTINGS)
+    found = shown(tmp_path)
+    status = found.pop("status")
+    assert status.startswith("0 packets, 0 incidents open; "), said(tmp_path)
+    assert "connected" in status or "mqtt_ca.crt" in status
+    assert found == {
+        "ready": "active",
+        "pinged": "active",
+        "state": "emtc 600",
+        "reloaded": "active",
+        "stopped": "success",
+        "code": "0",
+        "again": "active",
+        "hung": "watchdog",
+    }, said(tmp_path)
+    errors = (tmp_path / "errors").read_text()
+    assert "mqtt_ca.crt" in errors
+    assert "watching lo" in errors
+    assert "Traceback" not in errors
+    assert time.monotonic() - begin_s < 30
