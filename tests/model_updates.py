@@ -43,6 +43,7 @@ class Maker:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
         self.public, self.secret = signing.generate(folder / "maker", "")
 
     @functools.cache  # noqa: B019
@@ -62,6 +63,19 @@ class Maker:
         manifest |= {"version": version, "artifacts": [model], "digests": {}}
         path = self.folder / f"small-{version}.bundle"
         write(path, {MANIFEST: json.dumps(manifest), model["file"]: content[model["file"]]})
+        signing.sign(path, self.secret, "")
+        return path
+
+    @functools.cache  # noqa: B019
+    def unfit_bundle(self, version: int) -> Path:
+        """A signed bundle that does not do what it should: its models find nothing."""
+        content = members(SHIPPED)
+        manifest = json.loads(content[MANIFEST])
+        manifest |= {"version": version}
+        for artifact in manifest["artifacts"]:
+            artifact["threshold"] *= 1e3
+        path = self.folder / f"unfit-{version}.bundle"
+        write(path, content | {MANIFEST: json.dumps(manifest)})
         signing.sign(path, self.secret, "")
         return path
 

@@ -9,9 +9,12 @@ The broker has the shipped configuration, and everybody the files that ``emtc-ag
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import random
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -176,6 +179,15 @@ class Scene:
     def publish(self, topic: str, payload: str, *more) -> None:
         self.outside("mosquitto_pub", *self._as_mouth(), "-q", "1", "-t", topic, "-m", payload, *more)
 
+    def announce(self, bundle: Path, key: Path) -> None:
+        """Publish a bundle as ``emtc-export announce`` says."""
+        made = self.folder / f"{bundle.name}.announced"
+        announce = [BIN / "emtc-export", "announce", bundle, "--key", key, "-o", made, "--to", "acme/gw-1"]
+        told = subprocess.run([*map(str, announce)], check=True, capture_output=True, text=True).stdout
+        for line in told.splitlines():
+            program, *rest = shlex.split(line)
+            self.outside(program, *self._as_mouth(), *rest)
+
     def command(self, verb: str, payload: str = "{}") -> dict:
         """Command the gateway; returns its answer."""
         seen = len(self.heard("reply"))
@@ -231,6 +243,20 @@ class Scene:
             syn = frames.tcp(flags=0x02, sport=40_000, dport=1 + port * 7 % 60_000)
             packet = frames.ipv4(syn, src=own, dst="203.0.113.9")
             self.wire.send(frames.ether(packet, src=mac, dst=0x02_00_00_00_00_FE))
+
+    def chat(self, seconds: float, devices: int = 120) -> None:
+        """Devices ask for names and publish readings over MQTT, up to 25 times a second each."""
+        rng, turns, until_s = random.Random(3), itertools.cycle(range(devices)), time.monotonic() + seconds
+        while time.monotonic() < until_s:
+            device = next(turns)
+            own, mac = f"10.1.1.{device}", 0x02_00_00_01_01_00 + device
+            reading = b"\0\4temp" + bytes(rng.randrange(10, 50))
+            query = frames.udp(frames.dns("sensor.example.org", rng.randrange(65_536)))
+            publish = frames.tcp(bytes([0x30, len(reading)]) + reading, 50_000, 1_883, 0x18)
+            for segment, proto in ((query, frames.UDP), (publish, frames.TCP)):
+                packet = frames.ipv4(segment, src=own, dst="203.0.113.5", proto=proto)
+                self.wire.send(frames.ether(packet, src=mac, dst=0x02_00_00_00_00_FE))
+            pause(0.04 / devices)
 
     def close(self) -> None:
         for program in reversed(self._programs):

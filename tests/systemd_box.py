@@ -24,6 +24,7 @@ TIMEOUT_S = 40
 BOX = """
 set -e
 mount --make-rprivate /
+mount -t proc proc /proc
 umount -l /sys/fs/cgroup
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 for place in /run /var/lib /opt; do mount -t tmpfs -o mode=755 tmpfs $place; done
@@ -54,7 +55,7 @@ DefaultDependencies=no
 [Service]
 Environment=LD_LIBRARY_PATH=/opt/python/lib PYTHONDONTWRITEBYTECODE=1
 Environment=PYTHONPATH={HERE}/$PACKAGES:{HERE}/agent:{HERE}/contract
-StandardError=file:$GIVEN/errors
+StandardError=append:$GIVEN/errors
 Restart=no
 """
 
@@ -72,7 +73,8 @@ def need_systemd() -> None:
     if not Path("/lib/systemd/systemd").exists():
         pytest.skip("systemd is not installed")
     try_it = (
-        "mount --make-rprivate / && umount -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup"
+        "mount --make-rprivate / && mount -t proc proc /proc"
+        " && umount -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup"
         " && mount -t tmpfs none /opt && mkdir /opt/u /opt/w"
         " && mount -t overlay none -o lowerdir=/etc,upperdir=/opt/u,workdir=/opt/w /etc"
     )

@@ -58,13 +58,17 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     cpu_s: float = 0.0
     freezes: int = 0
     time_jumps: int = 0
+    clock_steps: int = 0
     queued: int = 0
     queued_bytes: int = 0
     lost_messages: int = 0
+    refused_messages: int = 0
+    overrun_requests: int = 0
     connections: int = 0
     month_bytes: int = 0
     level: Literal["everything", "digests", "critical"] = "everything"
     store_damaged: int = 0
+    store_detached: bool = False
     interfaces_missing: tuple[str, ...] = ()
     learning: str = ""
     drift: str = ""

@@ -106,7 +106,8 @@ class Commander:
         if incident is None:
             raise InputError(f"no incident {command.id} is open")
         incident.acknowledged = True
-        records = self.engine.pipeline.tracker.records({incident.id})
+        tracker = self.engine.pipeline.tracker
+        records = tracker.records({incident.id}, tracker.teller.shift_us)
         self.outbox.put((), {record.id: encode_record(record) for record in records})
         if command.verdict == "seen":
             return {"acknowledged": command.id}

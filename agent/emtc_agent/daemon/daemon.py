@@ -61,6 +61,8 @@ _LATE_US = 1_000_000
 _TURN_S = 0.2
 _METRICS_EVERY_S = 15.0
 _TIDY_EVERY_S = 60.0
+_MOST_REQUESTS = 16  # answered in one turn, so that commands do not keep packets waiting
+_LINK_PATIENCE_S = 120.0  # connecting takes up to 20 s for each of its steps
 _SLOWER = {Level.EVERYTHING: 1.0, Level.DIGESTS: 4.0, Level.CRITICAL: 96.0}
 """How much rarer health is told on a link whose budget runs out."""
 
@@ -99,14 +101,14 @@ class Daemon:
         self._database = Database(self._state / "state.db" if self._state else None)
         self._outbox = Outbox(self._database, OutboxConfig(self._settings.outbox.max_mib << 20))
         self._traffic = Traffic(self._database, _bytes(self._settings.outbox.monthly_mib))
-        self._records = Records(self._database)
         self._steady = SteadyTime()
+        self._records = Records(self._database, self._steady.now_us)
         self._suppression = Suppression()
         add_rules(self._suppression, [*self._records.rules(), *allow_rules(self._settings.incidents)])
         forget_ended(self._suppression, self._records, self._steady.now_us())
         self._models = Models(self._settings, order.place, self._state)
         self._engine = self._make_engine()
-        self._vitals = Vitals(self._boot, self._database, self._outbox, self._traffic)
+        self._vitals = Vitals(self._boot, self._database, self._outbox, self._traffic, self._steady)
         self._link: Link | None = None
         self._reporting = self._make_reporting()
         self._notifier = Notifier()
@@ -132,6 +134,7 @@ class Daemon:
         capture = self._settings.capture
         if not capture.interfaces:
             raise InputError("no interface to watch: name one with -i, or in [capture] of the settings")
+        self._handle_signals()
         with ExitStack() as stack:
             stack.callback(self.close)
             stack.callback(self._models.close)
@@ -147,7 +150,6 @@ class Daemon:
     def run(self, capture: LiveCapture) -> None:
         """Watch until SIGINT, SIGTERM or the set time."""
         until_s = None if self._order.seconds is None else time.monotonic() + self._order.seconds
-        self._handle_signals()
         self._notifier.ready()
         for batch in capture.batches(lambda: self._stop or (until_s is not None and time.monotonic() >= until_s)):
             if batch is not None:
@@ -184,6 +186,9 @@ class Daemon:
         if now_s >= self._tidy_s:
             self._tidy_s = now_s + _TIDY_EVERY_S
             self._outbox.expire()
+            if self._link is None:
+                self._outbox.checkpoint()  # else the link does it
+            self._reporting.tick(self._traffic.level)
             self._reporting.keep(self._engine.pipeline.tracker)
 
     def _tell(self, alerts: list[Alert]) -> None:
@@ -191,7 +196,9 @@ class Daemon:
 
     def _answer_requests(self) -> None:
         link = self._link
-        while link is not None and not link.requests.empty():
+        for _ in range(_MOST_REQUESTS if link is not None else 0):
+            if link is None or link.requests.empty():
+                return
             request = link.requests.get_nowait()
             if request.channel == "cmd":
                 link.reply(request, encode_answer(self._commander().answer(request)))
@@ -245,7 +252,6 @@ class Daemon:
             if self._link is not None:
                 lifetime_s = 2 * self._settings.health.every_s * _SLOWER[level]
                 self._link.retain(build(*self._names(), "health"), encode(health), expiry_s=lifetime_s)
-            self._reporting.tick(level)
             connected = "no broker" if self._link is None else self._link.reason or "connected"
             self._notifier.status(f"{health.packets} packets, {health.incidents_open} incidents open; {connected}")
 
@@ -253,7 +259,7 @@ class Daemon:
         if self._watchdog is None:
             return
         self._watchdog.progress(now_s, PIPELINE)
-        if self._link is None or self._link.is_alive():
+        if self._link is None or (self._link.is_alive() and now_s - self._link.turned_s < _LINK_PATIENCE_S):
             self._watchdog.progress(now_s, DELIVERY)
         if self._watchdog.due(now_s):
             self._notifier.watchdog()
@@ -312,6 +318,7 @@ class Daemon:
             self._order.reporters,
             hider,
             home_assistant=settings.broker.home_assistant,
+            sending=settings.broker.url is not None,
         )
 
     def _names(self) -> tuple[str, str]:

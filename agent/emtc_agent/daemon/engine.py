@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -107,6 +106,7 @@ class Engine:
         self._config, self._boot, self._suppression, self._files = config, boot, suppression, files
         self._interfaces = interfaces
         self._opened = 0
+        self._now_us = 0
         self._sample: SampleFile | None = None
         self._use(model)
 
@@ -159,7 +159,7 @@ class Engine:
         self._opened = 0
         self.pipeline.go_on_with(extractor)
         self.pipeline.extracted, self.pipeline.scored = before.extracted, before.scored
-        self.pipeline.tracker.restore(records, time.time_ns() // 1_000 - shift_us)
+        self.pipeline.tracker.restore(records, self._now_us)
         self.pipeline.tracker.teller.shift_us = shift_us
         _LOG.info("model: %s version %d", model.bundle.manifest.name, model.bundle.manifest.version)
 
@@ -180,6 +180,7 @@ class Engine:
     def tick(self, now_us: int, shift_us: int) -> list[Alert]:
         """Let time pass; ``shift_us`` makes wall-clock time of it."""
         self.pipeline.tracker.teller.shift_us = shift_us
+        self._now_us = now_us
         alerts = self.pipeline.tick(now_us)
         self._note(self._watch.tick(now_us))
         if self.learner is not None:

@@ -32,6 +32,7 @@ class Reporting:
         reporters: Told at once, such as lines for people.
         hider: Hides addresses; None tells them.
         home_assistant: Whether devices are announced to it.
+        sending: Whether there is a broker to send to, now or later.
     """
 
     def __init__(
@@ -45,12 +46,14 @@ class Reporting:
         hider: AddressHider | None = None,
         *,
         home_assistant: bool = False,
+        sending: bool = True,
     ) -> None:
         self.link: Link | None = None
         self.outbox = outbox
         self._client, self._gateway = client, gateway
         self._topic = build(client, gateway, "alert")
         self._lifetime_s = lifetime_s
+        self._sending = sending
         self._reporters, self._hider, self._home_assistant = tuple(reporters), hider, home_assistant
         self._devices = Devices(client, gateway, boot)
         self._digest = DigestMaker(boot, time.monotonic(), _wall_us())
@@ -67,10 +70,10 @@ class Reporting:
         if not alerts:
             return
         told = [self._hider.hide(alert) for alert in alerts] if self._hider else list(alerts)
-        messages = [alert_message(alert, self._topic, self._lifetime_s) for alert in told] if self.link else []
+        messages = [alert_message(alert, self._topic, self._lifetime_s) for alert in told] if self._sending else []
         ids = {alert.id for alert in alerts}
         records: dict[str, bytes | None] = dict.fromkeys(ids)
-        records |= {record.id: encode_record(record) for record in tracker.records(ids)}
+        records |= {record.id: encode_record(record) for record in tracker.records(ids, tracker.teller.shift_us)}
         self.outbox.put(messages, records)
         for alert in alerts:
             for reporter in self._reporters:
@@ -78,13 +81,14 @@ class Reporting:
         self._digest.note(told)
         if self.link is not None:
             for topic, payload in self._devices.note(told):
-                self.link.retain(topic, payload)
+                self.link.retain(topic, payload, minor=True)
             self.announce()
             self.link.nudge()
 
     def keep(self, tracker: IncidentTracker) -> None:
         """Keep open incidents as they are now, so that a restart goes on from here."""
-        records = {record.id: encode_record(record) for record in tracker.records()}
+        open_now = tracker.records(shift_us=tracker.teller.shift_us)
+        records = {record.id: encode_record(record) for record in open_now}
         if records:
             self.outbox.put((), records)
 
@@ -106,7 +110,7 @@ class Reporting:
         self._announced = known
         devices = [(device, self._devices.topic(device)) for device in self._announced]
         topic, payload = discovery(self._client, self._gateway, __version__, devices)
-        self.link.retain(topic, payload)
+        self.link.retain(topic, payload, minor=True)
 
     def announce_again(self) -> None:
         """Home Assistant has come up: it has forgotten."""

@@ -17,6 +17,7 @@ from emtc_agent.delivery.traffic import Level, Traffic
 from emtc_agent.health.metrics import Metric, write_metrics
 from emtc_agent.health.process import own_process
 from emtc_agent.sources.live import LiveCapture
+from emtc_agent.sources.steady import SteadyTime
 from emtc_agent.store import Database, Outbox
 from emtc_contract.messages import Health
 
@@ -34,6 +35,9 @@ _COUNTERS = {
     "scored": "Windows scored.",
     "time_jumps": "Capture times that jumped.",
     "lost_messages": "Messages that expired, found no room or were damaged.",
+    "refused_messages": "Messages that the broker refused.",
+    "overrun_requests": "Commands that came too fast.",
+    "clock_steps": "Times the wall clock was set.",
     "connections": "MQTT sessions.",
     "store_damaged": "Times the state file was damaged.",
 }
@@ -55,9 +59,13 @@ class Vitals:
     Args:
         boot: Id of this run.
         database, outbox, traffic: Of the delivery.
+        steady: The clock.
     """
 
-    def __init__(self, boot: str, database: Database, outbox: Outbox, traffic: Traffic) -> None:
+    def __init__(
+        self, boot: str, database: Database, outbox: Outbox, traffic: Traffic, steady: SteadyTime | None = None
+    ) -> None:
+        self._steady = steady or SteadyTime()
         self._boot, self._database, self._outbox, self._traffic = boot, database, outbox, traffic
         self._began_s = time.monotonic()
 
@@ -82,13 +90,17 @@ class Vitals:
             cpu_s=process.cpu_s,
             freezes=losses["times the ring was full"],
             time_jumps=stats.time_jumps,
+            clock_steps=self._steady.steps,
             queued=_waiting(outbox),
             queued_bytes=outbox.size_bytes,
             lost_messages=outbox.expired + outbox.crowded_out + outbox.garbled,
+            refused_messages=link.refused if link else 0,
+            overrun_requests=link.overrun if link else 0,
             connections=link.connections if link else 0,
             month_bytes=self._traffic.month_bytes,
             level=_LEVELS[self._traffic.level],  # type: ignore[arg-type]
             store_damaged=self._database.damaged,
+            store_detached=self._database.detached,
             interfaces_missing=capture.missing,
             learning=_learning(learner.state().elapsed_s, learner.state().seconds)
             if learner and learner.active

@@ -23,10 +23,10 @@ from emtc_agent.delivery.backoff import Backoff
 from emtc_agent.delivery.pacing import Pace
 from emtc_agent.delivery.request import Request
 from emtc_agent.delivery.session import Session, Will, received_properties
-from emtc_agent.delivery.traffic import Traffic, carried_bytes
+from emtc_agent.delivery.traffic import Level, Traffic
 from emtc_agent.report.broker import BrokerUrl
 from emtc_agent.report.credentials import Credentials
-from emtc_agent.store import Outbox
+from emtc_agent.store import Outbox, Queued
 from emtc_contract.commands import Answer, encode_answer
 from emtc_contract.errors import EmtcError, MessageError
 from emtc_contract.messages import Status, encode
@@ -36,8 +36,12 @@ _LOG = logging.getLogger(__name__)
 _MOST_REQUESTS = 64
 _MOST_REPLIES = 256
 _GOODBYE_S = 5.0
+_SAY_S = 1.0
 _MEASURE_EVERY_S = 10.0
 _REFUSED_WAIT_S = 60.0
+_ATTEMPT_BYTES = 6_000  # about what TLS takes before a broker refuses
+_LONGEST_EXPIRY_S = 2**32 - 2
+_MOST_CORRELATION_BYTES = 256
 Address = tuple[str, int]
 
 
@@ -77,6 +81,7 @@ class _Retained:
 
     payload: bytes
     expiry_s: int | None
+    minor: bool
 
 
 class Link(threading.Thread):
@@ -95,6 +100,7 @@ class Link(threading.Thread):
         overrun: Requests that came faster than they were handled.
         reason: Why there is no session now; empty if there is one.
         pair: Own and the broker's address of the present session.
+        turned_s: When the thread last made a turn (monotonic).
     """
 
     def __init__(
@@ -116,6 +122,9 @@ class Link(threading.Thread):
         self._lock = threading.Lock()
         self._retained: dict[str, _Retained] = {}
         self._untold: dict[str, None] = {}  # retained topics to be told, in order
+        self._untold_minor: dict[str, None] = {}
+        self.turned_s = time.monotonic()
+        self._retry_refused_s = 0.0
         self._replies: queue.Queue[tuple[str, bytes, bytes | None]] = queue.Queue(_MOST_REPLIES)
         self._wanted: frozenset[str] = frozenset()
         self._subscribed: frozenset[str] = frozenset()
@@ -136,26 +145,39 @@ class Link(threading.Thread):
         """There is something to send."""
         os.eventfd_write(self._wake, 1)
 
-    def retain(self, topic: str, payload: bytes | None, expiry_s: float | None = None) -> None:
+    def retain(
+        self, topic: str, payload: bytes | None, expiry_s: float | None = None, *, minor: bool = False
+    ) -> None:
         """Tell a retained message, now and on each connection; None takes it off the broker and forgets it.
 
         Args:
             topic: Where.
             payload: What.
             expiry_s: How long the broker shall keep it.
+            minor: Whether alerts go first, and it is not told at all when the link's budget runs out.
         """
-        kept = _Retained(payload or b"", None if expiry_s is None else max(int(expiry_s), 1))
+        kept = _Retained(payload or b"", None if expiry_s is None else max(int(expiry_s), 1), minor)
         with self._lock:
             if self._retained.get(topic) == kept:
                 return
+            untold = self._kind(kept)
+            if not kept.payload and (topic not in self._retained or topic in untold):
+                self._retained.pop(topic, None)  # nobody has been told, so there is nothing to take back
+                untold.pop(topic, None)
+                return
             self._retained[topic] = kept
-            self._untold[topic] = None
+            untold[topic] = None
         self.nudge()
+
+    def _kind(self, kept: _Retained) -> dict[str, None]:
+        return self._untold_minor if kept.minor else self._untold
 
     def retell(self, topics: Iterable[str]) -> None:
         """Tell retained messages once more."""
         with self._lock:
-            self._untold.update(dict.fromkeys(topic for topic in topics if topic in self._retained))
+            for topic in topics:
+                if topic in self._retained:
+                    self._kind(self._retained[topic])[topic] = None
         self.nudge()
 
     def reply(self, request: Request, payload: bytes) -> None:
@@ -170,8 +192,10 @@ class Link(threading.Thread):
 
     def want(self, topics: Iterable[str]) -> None:
         """Listen to these topics too, and to no other further ones."""
-        self._wanted = frozenset(topics)
-        self.nudge()
+        wanted = frozenset(topics)
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self.nudge()
 
     def end(self) -> None:
         """Begin to end: acknowledge, say goodbye, let go. Returns at once; ``is_alive`` tells when it is done."""
@@ -195,24 +219,24 @@ class Link(threading.Thread):
                 session = self._connect()
                 self._serve(session)
                 told = session.lost or "stopped"
-            except EmtcError as error:
+            except (EmtcError, OSError, ValueError) as error:  # whatever a broker does, this thread goes on
                 told = str(error)
+                self._traffic.add(_ATTEMPT_BYTES)
             self._ended(told)
             if not self._stopping.is_set():
                 wait_s = backoff.next_s(time.monotonic() - begin_s)
                 _LOG.warning("link: %s; next attempt in %.0f s", told, wait_s)
+                self.turned_s = time.monotonic() + wait_s
                 self._stopping.wait(wait_s)
 
     def _connect(self) -> Session:
         config = self._config
         will = Will(self._status_topic, encode(Status(state="lost", boot=config.boot)))
-        client_id = f"emtc-{config.client}-{config.gateway}"
+        client_id = f"emtc.{config.client}.{config.gateway}"  # names have no dot, so no two are alike
         session = Session(
             config.url, client_id, config.credentials, will, config.keepalive_s, self._received, self._answered
         )
-        channel = session.channel
-        if channel is not None:
-            self.pair = channel.getsockname()[:2], channel.getpeername()[:2]
+        self.pair = session.pair
         self._begin(session)
         return session
 
@@ -226,10 +250,12 @@ class Link(threading.Thread):
         self._outbox.release()
         session.publish(self._status_topic, _status("online", config.boot), retain=True)
         own = [subscription(channel, config.client, config.gateway) for channel in ("cmd", "model")]
-        session.subscribe([*own, *config.further])
-        self._subscribed = frozenset()
+        session.subscribe([*own, *config.further, *sorted(self._wanted)])
+        session.unsubscribe(sorted(self._subscribed - self._wanted))  # the broker remembers the session before
+        self._subscribed = self._wanted
         with self._lock:
-            self._untold = dict.fromkeys(self._retained)
+            for topic, kept in self._retained.items():
+                self._kind(kept)[topic] = None
         _LOG.info("link: connected to %s", config.url)
 
     def _serve(self, session: Session) -> None:
@@ -239,17 +265,18 @@ class Link(threading.Thread):
         until_s: float | None = None
         while session.lost is None:
             now_s = time.monotonic()
-            if self._stopping.is_set() and until_s is None:
-                until_s = now_s + _GOODBYE_S
-                self._say_goodbye(session)
-            if until_s is not None and (now_s >= until_s or not session.in_flight):
-                break
-            self._send(session, pace, now_s)
+            self.turned_s = now_s
+            sent = self._send(session, pace, now_s)
+            if self._stopping.is_set():
+                until_s = until_s or now_s + _GOODBYE_S
+                if now_s >= until_s or not (sent or session.in_flight):
+                    break
             if now_s >= measure_s:
                 measure_s = now_s + _MEASURE_EVERY_S
                 self._measure(session)
             session.turn(self._patience_s(pace, now_s), self._wake)
             self._drain_wake()
+        self._say_goodbye(session)
         self._measure(session)
         session.close()
 
@@ -259,40 +286,65 @@ class Link(threading.Thread):
             return self._hold_until_s - now_s
         return pace.wait_s or 1.0
 
-    def _send(self, session: Session, pace: Pace, now_s: float) -> None:
+    def _send(self, session: Session, pace: Pace, now_s: float) -> int:
+        """Send what may go now: first what is short and matters, then alerts, then the states of devices."""
         self._follow(session)
         self._send_replies(session)
-        self._send_retained(session)
-        if now_s < self._hold_until_s or self._stopping.is_set():
-            return
+        self._send_retained(session, self._untold)
+        if now_s >= self._retry_refused_s:
+            self._retry_refused_s = now_s + _REFUSED_WAIT_S
+            self._outbox.retry_refused()
+        if now_s < self._hold_until_s and not self._stopping.is_set():
+            return 0
+        level = self._traffic.level
         most = min(session.room, pace.allowed(now_s))
-        chosen = self._outbox.next(most, int(self._traffic.level)) if most else []
+        chosen = self._outbox.next(most, int(level)) if most else []
         for one in chosen:
-            if session.largest_bytes is not None and len(one.payload) > session.largest_bytes:
-                self.refused += 1
-                self._outbox.delivered([one.number])
-                continue
-            expiry_s = max(int(one.expires_in_s), 1)
-            mid = session.publish(one.topic, one.payload, retain=one.retain, MessageExpiryInterval=expiry_s)
-            self._sent[mid] = one.number
+            self._send_queued(session, one)
         pace.spend(len(chosen))
+        if level is Level.EVERYTHING:
+            pace.spend(self._send_retained(session, self._untold_minor, most - len(chosen)))
+        return len(chosen)
+
+    def _send_queued(self, session: Session, one: Queued) -> None:
+        if not session.takes(one.topic, one.payload):
+            self._too_large(one.topic)
+            self._outbox.delivered([one.number])
+            return
+        expiry_s = int(min(max(one.expires_in_s, 1), _LONGEST_EXPIRY_S))
+        mid = session.publish(one.topic, one.payload, retain=one.retain, MessageExpiryInterval=expiry_s)
+        self._sent[mid] = one.number
+
+    def _too_large(self, topic: str) -> None:
+        self.refused += 1
+        _LOG.error("link: a message to %s is larger than the broker takes; it is dropped", topic)
 
     def _send_replies(self, session: Session) -> None:
         while session.room and not self._replies.empty():
             topic, payload, correlation = self._replies.get_nowait()
-            session.publish(topic, payload, CorrelationData=correlation)
+            if session.takes(topic, payload, correlation):
+                session.publish(topic, payload, CorrelationData=correlation)
+            else:
+                self._too_large(topic)
 
-    def _send_retained(self, session: Session) -> None:
-        while session.room:
+    def _send_retained(self, session: Session, untold: dict[str, None], most: int = _MOST_REPLIES) -> int:
+        """Send retained messages of a kind; returns how many."""
+        sent = 0
+        while session.room and sent < most:
             with self._lock:
-                topic = next(iter(self._untold), None)
+                topic = next(iter(untold), None)
                 if topic is None:
-                    return
-                del self._untold[topic]
+                    break
+                del untold[topic]
                 kept = self._retained[topic]
                 if not kept.payload:
                     del self._retained[topic]
-            session.publish(topic, kept.payload, retain=True, MessageExpiryInterval=kept.expiry_s)
+            if session.takes(topic, kept.payload):
+                session.publish(topic, kept.payload, retain=True, MessageExpiryInterval=kept.expiry_s)
+            else:
+                self._too_large(topic)
+            sent += 1
+        return sent
 
     def _follow(self, session: Session) -> None:
         wanted = self._wanted
@@ -302,16 +354,20 @@ class Link(threading.Thread):
             self._subscribed = wanted
 
     def _say_goodbye(self, session: Session) -> None:
-        session.publish(self._status_topic, _status("stopped", self._config.boot), retain=True)
+        if session.lost is not None:
+            return
+        goodbye = session.publish(self._status_topic, _status("stopped", self._config.boot), retain=True)
+        until_s = time.monotonic() + _SAY_S
+        while goodbye in session.in_flight and session.lost is None and time.monotonic() < until_s:
+            session.turn(until_s - time.monotonic())
 
     def _answered(self, mid: int, refusal: str | None) -> None:
         number = self._sent.pop(mid, None)
         if refusal is not None:
             self.refused += 1
             _LOG.error("link: the broker refused a message: %s", refusal)
-            self._hold_until_s = time.monotonic() + _REFUSED_WAIT_S
             if number is not None:
-                self._outbox.release([number])
+                self._outbox.hold(number)
         elif number is not None:
             self._outbox.delivered([number])
 
@@ -336,13 +392,15 @@ class Link(threading.Thread):
         if message.retain and topic.channel == "cmd":
             raise MessageError("a retained command, which would be carried out at every connection")
         told = received_properties(message)
-        reply_to = told.get("ResponseTopic")
+        reply_to, correlation = told.get("ResponseTopic"), told.get("CorrelationData")
+        if correlation and len(correlation) > _MOST_CORRELATION_BYTES:
+            raise MessageError(f"correlation data of {len(correlation)} bytes")
         return Request(
             topic.channel,
             topic.argument or "",
             bytes(message.payload),
             self._own_reply_topic(reply_to) if reply_to else None,
-            told.get("CorrelationData"),
+            correlation,
         )
 
     def _own_reply_topic(self, text: str) -> str:
@@ -353,8 +411,8 @@ class Link(threading.Thread):
         return text
 
     def _measure(self, session: Session) -> None:
-        channel = session.channel
-        carried = carried_bytes(channel) if channel is not None else 0
+        self._outbox.checkpoint()
+        carried = session.carried_bytes()
         self._traffic.add(carried - self._measured_bytes)
         self._measured_bytes = max(carried, self._measured_bytes)
 

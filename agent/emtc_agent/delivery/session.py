@@ -6,6 +6,8 @@ the outbox says what has to be sent again.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import select
 import socket
 import time
@@ -19,6 +21,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from emtc_agent.delivery.traffic import carried_bytes
 from emtc_agent.report.broker import BrokerUrl
 from emtc_agent.report.credentials import Credentials
 from emtc_contract.errors import LinkError
@@ -32,7 +35,9 @@ _MOST_IN_FLIGHT = 16
 _SESSION_EXPIRY_S = 86_400
 _TURN_S = 1.0
 _ROOM_BYTES = 4_096  # besides the payload of a message
+_FRAME_BYTES = 64  # besides topic, payload and correlation data
 
+Address = tuple[str, int]
 OnMessage = Callable[[MQTTMessage], None]
 OnAnswer = Callable[[int, str | None], None]
 
@@ -47,6 +52,11 @@ class Will:
 
 class Session:
     """A connection; made means open and accepted.
+
+    Attributes:
+        in_flight: Ids of messages that wait for an acknowledgement.
+        most_in_flight: How many may.
+        pair: Own and the broker's address.
 
     Args:
         url: Broker.
@@ -74,7 +84,9 @@ class Session:
     ) -> None:
         self.in_flight: set[int] = set()
         self.most_in_flight = _MOST_IN_FLIGHT
-        self.largest_bytes: int | None = None
+        self.pair: tuple[Address, Address] | None = None
+        self._largest_bytes: int | None = None
+        self._meter: socket.socket | None = None
         self._url = url
         self._answer: str | None = None  # the reason of a refusal, empty for none
         self._lost: str | None = None
@@ -107,15 +119,26 @@ class Session:
             raise LinkError(f"broker {self._url}: cannot connect: {_reason(error)}") from None
         channel = self.channel
         if channel is not None:
-            channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNANSWERED_MS)
+            self._watch_traffic(channel)
         until_s = time.monotonic() + CONNECT_TIMEOUT_S
         while self._answer is None and time.monotonic() < until_s and self._lost is None:
             self.turn(until_s - time.monotonic())
-        if self._answer == "":
+        if self._answer == "" and self.pair is not None:
             return
         told = f"refused: {self._answer}" if self._answer else self._lost
         self.close()
         raise LinkError(f"broker {self._url}: {told or f'no answer within {CONNECT_TIMEOUT_S:g} s; is it MQTT v5?'}")
+
+    def _watch_traffic(self, channel: socket.socket) -> None:
+        """Keep a second handle, which still tells what was carried when the connection has been lost."""
+        channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNANSWERED_MS)
+        self._meter = socket.socket(fileno=os.dup(channel.fileno()))
+        with contextlib.suppress(OSError):
+            self.pair = channel.getsockname()[:2], channel.getpeername()[:2]
+
+    def carried_bytes(self) -> int:
+        """What the connection has put on the link so far."""
+        return carried_bytes(self._meter) if self._meter is not None else 0
 
     @property
     def lost(self) -> str | None:
@@ -132,6 +155,11 @@ class Session:
     def room(self) -> int:
         """How many messages may be sent before one is acknowledged."""
         return max(self.most_in_flight - len(self.in_flight), 0)
+
+    def takes(self, topic: str, payload: bytes, correlation: bytes | None = None) -> bool:
+        """Whether a message is small enough for the broker, which ends the session otherwise."""
+        size_bytes = len(topic) + len(payload) + len(correlation or b"") + _FRAME_BYTES
+        return self._largest_bytes is None or size_bytes <= self._largest_bytes
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False, **properties: Any) -> int:
         """Send a message at QoS 1; returns its id, which ``on_answer`` gets."""
@@ -178,9 +206,10 @@ class Session:
         client.disconnect()
         if client.socket() is not None and client.want_write():
             client.loop_write()
-        channel = client.socket()
-        if channel is not None:
-            channel.close()
+        for channel in (client.socket(), self._meter):
+            if channel is not None:
+                channel.close()
+        self._meter = None
         client.on_connect = client.on_disconnect = client.on_publish = client.on_message = (
             None  # they point back here
         )
@@ -193,7 +222,7 @@ class Session:
         told = properties.json() if properties is not None else {}  # type: ignore[no-untyped-call]
         self.most_in_flight = min(_MOST_IN_FLIGHT, int(told.get("ReceiveMaximum", _MOST_IN_FLIGHT)))
         largest = told.get("MaximumPacketSize")
-        self.largest_bytes = int(largest) - _ROOM_BYTES if largest else None
+        self._largest_bytes = int(largest) if largest else None
 
     def _disconnected(self, client: Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Any) -> None:
         del client, userdata, flags, properties

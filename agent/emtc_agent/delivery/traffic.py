@@ -64,7 +64,7 @@ class Traffic:
     def month_bytes(self) -> int:
         """Of the last 30 days."""
         first = self._today() - _DAYS
-        return sum(size for day, size in self._days.items() if day > first)
+        return sum(size for day, size in list(self._days.items()) if day > first)
 
     @property
     def level(self) -> Level:

@@ -34,16 +34,16 @@ class IncidentRecord(msgspec.Struct, frozen=True, kw_only=True):
     ports: dict[int, int]
 
     @classmethod
-    def of(cls, key: tuple[int, int, int], level: float, incident: Incident) -> IncidentRecord:
-        """The record of an incident as it is now."""
+    def of(cls, key: tuple[int, int, int], level: float, incident: Incident, shift_us: int = 0) -> IncidentRecord:
+        """The record of an incident as it is now; ``shift_us`` is added to its times."""
         return cls(
             key=key,
             level=level,
             id=incident.id,
             endpoint=incident.endpoint,
-            first_us=incident.first_us,
-            last_us=incident.last_us,
-            told_us=incident.told_us,
+            first_us=incident.first_us + shift_us,
+            last_us=incident.last_us + shift_us,
+            told_us=incident.told_us + shift_us,
             seq=incident.seq,
             told_severity=incident.told_severity,
             updates=incident.updates,

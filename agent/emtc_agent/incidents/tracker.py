@@ -132,10 +132,15 @@ class IncidentTracker:
         """Keys of endpoints with an open incident, told or not."""
         return frozenset(key for key, suspect in self._suspects.items() if suspect.is_open)
 
-    def records(self, ids: Collection[str] | None = None) -> list[IncidentRecord]:
-        """What a restart needs to go on with open incidents that have been told: all of them, or those of ``ids``."""
+    def records(self, ids: Collection[str] | None = None, shift_us: int = 0) -> list[IncidentRecord]:
+        """What a restart needs to go on with open incidents that have been told.
+
+        Args:
+            ids: Of these; None for all.
+            shift_us: What makes the times those that ``restore`` shall get.
+        """
         return [
-            IncidentRecord.of(key, suspect.evidence.level, suspect.incident)
+            IncidentRecord.of(key, suspect.evidence.level, suspect.incident, shift_us)
             for key, suspect in self._suspects.items()
             if suspect.is_open and suspect.incident.seq and (ids is None or suspect.incident.id in ids)
         ]

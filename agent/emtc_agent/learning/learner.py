@@ -390,6 +390,6 @@ class Learner:
 
 def _hint(reason: str, run: _Run) -> str:
     refused = run.quarantine.tally.refused.total()
-    if run.trusted or refused * 2 < run.seen:
+    if run.trusted or refused * 2 < max(run.seen, 1):
         return reason
     return f"{reason}; {refused} of {run.seen} windows are too odd to be learned: trust the site if it is benign"

@@ -17,7 +17,7 @@ from emtc_agent.sources.ring import RingConfig
 VERSION = 1
 _RING, _EDGE, _INCIDENTS = RingConfig(), EdgeConfig(), IncidentConfig()
 
-Name = Annotated[str, Meta(pattern="^[a-z0-9-]{1,64}$")]
+Name = Annotated[str, Meta(pattern="^[a-z0-9-]{1,64}(?![\\s\\S])")]
 Text = Annotated[str, Meta(min_length=1, max_length=1_024)]
 
 
@@ -36,7 +36,7 @@ class Capture(Section, frozen=True):
     """Which packets are looked at."""
 
     interfaces: Annotated[
-        tuple[Annotated[str, Meta(pattern="^[^/\\s]{1,15}$")], ...],
+        tuple[Annotated[str, Meta(pattern="^[^/\\s]{1,15}(?![\\s\\S])")], ...],
         Meta(max_length=16, description="Where to listen: Ethernet, or raw IP as modems and TUN have it."),
     ] = ()
     snaplen: Annotated[int, Meta(ge=64, le=1_024, description="Bytes looked at of each packet; none is kept.")] = (
@@ -93,7 +93,7 @@ class Incidents(Section, frozen=True):
     )
     allow: Annotated[
         tuple[Text, ...],
-        Meta(max_length=1_024, description="Devices (address or MAC) whose incidents are not told."),
+        Meta(max_length=256, description="Devices (address or MAC) whose incidents are not told."),
     ] = ()
 
 

@@ -17,6 +17,8 @@ _LOAD_WORD, _LOAD_HALF, _LOAD_BYTE = 0x20, 0x28, 0x30  # BPF_LD | BPF_ABS | size
 _LOAD_HALF_AFTER = 0x48  # BPF_LD | BPF_IND | BPF_H
 _LOAD_HEADER_LENGTH = 0xB1  # BPF_LDX | BPF_MSH | BPF_B: 4 * (byte & 15)
 _SHIFT_RIGHT = 0x74  # BPF_ALU | BPF_RSH | BPF_K
+_LOAD_LENGTH = 0x80  # BPF_LD | BPF_W | BPF_LEN
+_AT_LEAST = 0x35  # BPF_JMP | BPF_JGE | BPF_K
 _EQUALS = 0x15  # BPF_JMP | BPF_JEQ | BPF_K
 _RETURN = 0x06  # BPF_RET | BPF_K
 _TCP = 6
@@ -50,7 +52,8 @@ def _without(pair: Pair, link: int) -> list[tuple[str, _Step]]:
         return []
     own_words, peer_words = (words or () for words in addresses)
     is_v4 = len(own_words) == 1
-    steps = [*_version(link, is_v4=is_v4), ("", (_LOAD_BYTE, link + (9 if is_v4 else 6), "", ""))]
+    steps = [*_long_enough(link + (24 if is_v4 else 44)), *_version(link, is_v4=is_v4)]
+    steps += [("", (_LOAD_BYTE, link + (9 if is_v4 else 6), "", ""))]
     steps.append(("", (_EQUALS, _TCP, "", _KEEP)))
     source_at, target_at = (link + 12, link + 16) if is_v4 else (link + 8, link + 24)
     steps += _ends("sent", own_words, peer_words, source_at, target_at, "got")
@@ -58,6 +61,11 @@ def _without(pair: Pair, link: int) -> list[tuple[str, _Step]]:
     steps += _ends("got", peer_words, own_words, source_at, target_at, _KEEP)
     steps += _ports(peer_port, own_port, link, is_v4=is_v4)
     return steps
+
+
+def _long_enough(size_bytes: int) -> list[tuple[str, _Step]]:
+    """Keep what is shorter: a load beyond the end of a packet would drop it."""
+    return [("", (_LOAD_LENGTH, 0, "", "")), ("", (_AT_LEAST, size_bytes, "", _KEEP))]
 
 
 def _version(link: int, *, is_v4: bool) -> list[tuple[str, _Step]]:

@@ -14,7 +14,8 @@ from emtc_agent.sources.ring import InterfaceMissingError, PacketRing, RingConfi
 from emtc_contract.errors import CaptureError
 
 _LOG = logging.getLogger(__name__)
-_WAIT_MS = 200
+_WAIT_S = 0.2
+_LAST_S = 0.1  # longer than the kernel holds a packet back
 _LOOK_EVERY_S = 1.0
 
 
@@ -68,12 +69,13 @@ class LiveCapture:
                 self._look_after_interfaces()
             if quiet:
                 yield None
-        while self._wait():
+        until_s = time.monotonic() + _LAST_S
+        while time.monotonic() < until_s and self._wait(_LAST_S):
             yield from self._ready()
 
-    def _wait(self) -> bool:
+    def _wait(self, seconds: float = _WAIT_S) -> bool:
         """Wait until a ring has something to read, but not for long; returns whether one has."""
-        events = self._poll.poll(_WAIT_MS)
+        events = self._poll.poll(1_000 * seconds)
         troubled = [file for file, event in events if event & ~select.POLLIN]
         for ring in self._rings.values():
             if ring.fileno() in troubled:

@@ -11,9 +11,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from emtc_agent.packets import PacketBatch
+import numpy as np
+
+from emtc_agent.packets import Int64, PacketBatch
 
 _STEP_US = 1_000_000
+_MIXED_US = 5_000_000
 
 
 def _wall_us() -> int:
@@ -41,6 +44,8 @@ class SteadyTime:
         self.shift_us = self.steps = 0
         self._wall_us, self._monotonic_us = wall_us, monotonic_us
         self._offset_us = wall_us() - monotonic_us()
+        self._before_us = 0  # the shift before this one ...
+        self._mixed_until_us = -1  # ... which packets may still be stamped by until then
 
     def now_us(self) -> int:
         """Steady time; also looks whether the wall clock was set."""
@@ -49,12 +54,21 @@ class SteadyTime:
 
     def look(self) -> None:
         """Take note of a step of the wall clock."""
-        shift_us = self._wall_us() - self._monotonic_us() - self._offset_us
+        monotonic_us = self._monotonic_us()
+        shift_us = self._wall_us() - monotonic_us - self._offset_us
         if abs(shift_us - self.shift_us) > _STEP_US:
-            self.shift_us = shift_us
+            self._before_us, self.shift_us = self.shift_us, shift_us
+            self._mixed_until_us = monotonic_us + _MIXED_US
             self.steps += 1
 
     def steady(self, batch: PacketBatch) -> PacketBatch:
         """A batch in steady time."""
-        self.look()
+        now_us = self.now_us()
+        if self._monotonic_us() <= self._mixed_until_us:
+            return replace(batch, ts_us=self._nearer(batch.ts_us, now_us))
         return replace(batch, ts_us=batch.ts_us - self.shift_us) if self.shift_us else batch
+
+    def _nearer(self, ts_us: Int64, now_us: int) -> Int64:
+        """Of the times by either shift the one that is nearer to now; packets wait in a ring for a moment only."""
+        after, before = ts_us - self.shift_us, ts_us - self._before_us
+        return np.where(np.abs(after - now_us) <= np.abs(before - now_us), after, before)

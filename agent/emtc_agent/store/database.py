@@ -35,8 +35,15 @@ _INDEXES = (
     "CREATE INDEX IF NOT EXISTS by_incident ON outbox (incident) WHERE incident <> ''",
     "CREATE INDEX IF NOT EXISTS by_replaces ON outbox (replaces) WHERE replaces <> ''",
 )
-_SETTINGS = ("journal_mode=WAL", "synchronous=NORMAL", "journal_size_limit=1048576", "busy_timeout=2000")
-_DAMAGE = ("malformed", "not a database", "encrypted", "no such table", "no such column", "not decode")
+_SETTINGS = (
+    "journal_mode=WAL",
+    "synchronous=NORMAL",
+    "journal_size_limit=1048576",
+    "busy_timeout=100",  # memory takes over what cannot be written at once
+    "wal_autocheckpoint=0",  # `checkpoint` does it beside the capture
+)
+_NEW_NUMBERS, _MEMORY_NUMBERS = 1 << 40, 1 << 60
+_DAMAGE = ("malformed", "not a database", "encrypted", "no such table", "no such column")
 _KEEP_DAMAGED = 2
 _CACHE_KIB = 512
 
@@ -52,22 +59,22 @@ class Database:
 
     Attributes:
         damaged: Times the file was damaged and made anew since the start.
+        detached: Whether everything is in memory although there is a file, because that cannot be used now (the disk
+            is full, or read-only). ``attach`` tries again.
 
     Raises:
-        InputError: The file cannot be opened or made, or is of a later version.
+        InputError: There is no such folder, or the file is of a later version.
     """
 
     def __init__(self, path: Path | None, clock: Callable[[], float] = time.monotonic) -> None:
         self.damaged = 0
+        self.detached = False
         self._path = path
         self._clock = clock
         self._lock = threading.RLock()
-        try:
-            self._connection = self._open()
-        except sqlite3.DatabaseError as error:
-            if path is None or not _is_damage(error):
-                raise InputError(f"{path}: {error}") from None
-            self._replace(error)
+        if path is not None and not path.parent.is_dir():
+            raise InputError(f"{path.parent}: is no folder")
+        self._connection = self._open_somehow()
         self._started_s = clock()
         self._earlier_s = self.fact("running_s")
 
@@ -80,9 +87,10 @@ class Database:
         """All of a block or nothing; a damaged file is replaced and the error raised on (``sqlite3.Error``)."""
         with self._lock:
             try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                yield self._connection
-                self._connection.execute("COMMIT")
+                with _told_in_text():
+                    self._connection.execute("BEGIN IMMEDIATE")
+                    yield self._connection
+                    self._connection.execute("COMMIT")
             except BaseException as error:
                 with contextlib.suppress(sqlite3.Error):
                     self._connection.execute("ROLLBACK")
@@ -91,18 +99,19 @@ class Database:
                 raise
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Result of a query; damage is answered as in ``transaction``."""
+        """Result of a query; a damaged file is replaced, and asked once more."""
         with self._lock:
             try:
-                return self._connection.execute(sql, values).fetchall()
+                with _told_in_text():
+                    return self._connection.execute(sql, values).fetchall()
             except sqlite3.DatabaseError as error:
                 self._answer(error)
-                raise
+                return self._connection.execute(sql, values).fetchall()
 
     def fact(self, name: str) -> float:
         """A number kept by name; 0 if there is none."""
-        found = self.rows("SELECT value FROM facts WHERE name = ?", name)
-        return float(found[0][0]) if found else 0.0
+        with self._lock:
+            return _fact(self._connection, name)
 
     def keep_time(self, connection: sqlite3.Connection) -> None:
         """Keep the time so far; within a transaction."""
@@ -115,17 +124,62 @@ class Database:
                 self.keep_time(connection)
             self._connection.close()
 
-    def _open(self) -> sqlite3.Connection:
-        connection = _connect(self._path)
+    def attach(self) -> None:
+        """Go back to the file, if it can be used again, with all that came meanwhile."""
+        with self._lock:
+            if not self.detached:
+                return
+            try:
+                found = self._open(self._path)
+            except (sqlite3.Error, OSError) as error:
+                _LOG.warning("%s: still cannot be used: %s", self._path, error)
+                return
+            earlier_s = _fact(found, "running_s")
+            self._connection.execute("UPDATE outbox SET expires_s = expires_s + ?", (earlier_s,))
+            for table in _TABLES:
+                _copy(self._connection, table, found, "IGNORE" if table == "facts" else "REPLACE")
+            self._earlier_s += earlier_s
+            self._connection.close()
+            self._connection, self.detached = found, False
+            _LOG.warning("%s is used again", self._path)
+
+    def checkpoint(self) -> None:
+        """Write the log into the file. Takes a connection of its own, so that nobody waits for the disk meanwhile."""
+        if self._path is None or self.detached:
+            return
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(_connect(self._path)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def _open_somehow(self) -> sqlite3.Connection:
+        """The file; a new one with its rows if it is damaged; memory if it cannot be used now."""
         try:
-            _require_sound(connection, self._path)
+            return self._open(self._path)
+        except sqlite3.DatabaseError as error:
+            if self._path is None:
+                raise
+            if _is_damage(error):
+                return self._renewed(error)
+            return self._in_memory(error)
+
+    def _in_memory(self, error: Exception) -> sqlite3.Connection:
+        _LOG.error("%s cannot be used (%s); everything is kept in memory until it can", self._path, error)
+        self.detached = True
+        connection = self._open(None)
+        _begin_at(connection, _MEMORY_NUMBERS)
+        return connection
+
+    def _open(self, path: Path | None) -> sqlite3.Connection:
+        connection = _connect(path)
+        try:
+            _require_sound(connection, path)
             for setting in (*_SETTINGS, f"cache_size=-{_CACHE_KIB}"):
                 connection.execute(f"PRAGMA {setting}")
             for name, columns in _TABLES.items():
                 connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns}) STRICT")
             for index in _INDEXES:
                 connection.execute(index)
-            connection.execute(f"PRAGMA user_version={VERSION}")
+            if connection.execute("PRAGMA user_version").fetchone() != (VERSION,):
+                connection.execute(f"PRAGMA user_version={VERSION}")
         except BaseException:
             connection.close()
             raise
@@ -134,29 +188,34 @@ class Database:
     def _answer(self, error: sqlite3.DatabaseError) -> None:
         """Replace a damaged file; on a full disk give back what the log takes, so that deleting can go on."""
         if _is_damage(error):
-            self._replace(error)
+            with contextlib.suppress(AttributeError, sqlite3.Error):
+                self._connection.close()
+            self._connection = self._renewed(error)
         elif "full" in str(error):
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def _replace(self, error: sqlite3.DatabaseError) -> None:
+    def _renewed(self, error: sqlite3.DatabaseError) -> sqlite3.Connection:
         """Put the damaged file aside and go on with a new one that has all rows that can still be read."""
         self.damaged += 1
-        _LOG.error("%s is damaged (%s); it is put aside and what can be read is taken over", self._path, error)
-        with contextlib.suppress(AttributeError, sqlite3.Error):
-            self._connection.close()
         if self._path is None:
-            self._connection = self._open()
-            return
+            return self._open(None)
+        _LOG.error("%s is damaged (%s); it is put aside and what can be read is taken over", self._path, error)
         old = self._path.with_name(f"{self._path.name}.damaged-{self.damaged % _KEEP_DAMAGED}")
-        for suffix in ("-wal", "-shm", ""):
-            source, target = (Path(f"{path}{suffix}") for path in (self._path, old))
-            target.unlink(missing_ok=True)
-            if source.exists():
-                source.replace(target)
-        self._connection = self._open()
+        try:
+            _put_aside(self._path, old)
+            connection = self._open(self._path)
+        except (sqlite3.Error, OSError) as failure:
+            return self._in_memory(failure)
         for table in _TABLES:
-            _LOG.warning("%s: %d rows of %s taken over", old, _take_over(old, table, self._connection), table)
+            _LOG.warning("%s: %d rows of %s taken over", old, _take_over(old, table, connection), table)
+        _begin_at(connection, self.damaged * _NEW_NUMBERS)
+        return connection
+
+
+def _fact(connection: sqlite3.Connection, name: str) -> float:
+    found = connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+    return float(found[0]) if found else 0.0
 
 
 def keep_fact(connection: sqlite3.Connection, name: str, value: float) -> None:
@@ -169,34 +228,67 @@ def _connect(path: Path | None) -> sqlite3.Connection:
         with contextlib.suppress(OSError):
             path.touch(mode=0o640)
     # Autocommit: transactions are begun by hand, so that there is one place that ends them.
-    return sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
+    connection.text_factory = lambda octets: octets.decode(errors="replace")  # damage is no reason to fail here
+    return connection
+
+
+@contextlib.contextmanager
+def _told_in_text() -> Iterator[None]:
+    """Damage may be told in words that are damaged, too; sqlite3 then fails to decode its own error."""
+    try:
+        yield
+    except UnicodeDecodeError:
+        raise sqlite3.DatabaseError("malformed") from None
 
 
 def _require_sound(connection: sqlite3.Connection, path: Path | None) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         raise InputError(f"{path}: was written by a later version of this program")
-    if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-        raise sqlite3.DatabaseError("malformed")
+    with _told_in_text():
+        if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            raise sqlite3.DatabaseError("malformed")
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
     """Whether the file is at fault, not the disk or a lock."""
-    told = str(error)
-    return any(
-        word in told
-        for word in ("malformed", "not a database", "encrypted", "no such table", "no such column", "not decode")
-    )
+    return any(words in str(error) for words in _DAMAGE)
+
+
+def _put_aside(path: Path, old: Path) -> None:
+    for suffix in ("-wal", "-shm", ""):
+        source, target = Path(f"{path}{suffix}"), Path(f"{old}{suffix}")
+        target.unlink(missing_ok=True)
+        if source.exists():
+            source.replace(target)
+
+
+def _begin_at(connection: sqlite3.Connection, number: int) -> None:
+    """Number further messages from here, so that no number of an earlier file comes again."""
+    found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
+    if found is None:
+        connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('outbox', ?)", (number,))
+    else:
+        connection.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'outbox'", (number,))
 
 
 def _take_over(old: Path, table: str, new: sqlite3.Connection) -> int:
-    """Copy the rows of a table as far as they can be read; returns how many."""
+    """Copy the rows of a damaged table as far as they can be read, from both ends; returns how many."""
     taken = 0
     with contextlib.suppress(sqlite3.Error), contextlib.closing(_connect(old)) as source:
-        source.text_factory = lambda octets: octets.decode(errors="replace")
-        for row in source.execute(f"SELECT * FROM {table}"):  # noqa: S608 (a name of ours)
-            with contextlib.suppress(sqlite3.IntegrityError):  # also a row of another shape is no loss of the others
-                marks = ",".join("?" * len(row))
-                new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608
-                taken += 1
+        for order in ("ASC", "DESC"):
+            taken += _copy(source, table, new, "IGNORE", order)
     return taken
+
+
+def _copy(source: sqlite3.Connection, table: str, new: sqlite3.Connection, otherwise: str, order: str = "ASC") -> int:
+    """Copy rows until one cannot be read; what does not fit is left out. Returns how many."""
+    copied = 0
+    with contextlib.suppress(sqlite3.Error, UnicodeDecodeError):
+        for row in source.execute(f"SELECT * FROM {table} ORDER BY rowid {order}"):  # noqa: S608 (names of ours)
+            with contextlib.suppress(sqlite3.Error, UnicodeDecodeError):
+                marks = ",".join("?" * len(row))
+                sql = f"INSERT OR {otherwise} INTO {table} VALUES ({marks})"  # noqa: S608
+                copied += new.execute(sql, row).rowcount
+    return copied

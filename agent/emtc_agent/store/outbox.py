@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import threading
 import zlib
-from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -75,14 +75,6 @@ class Queued:
     expires_in_s: float
 
 
-@dataclass(slots=True)
-class _Unsaved:
-    """What one call of ``put`` handed over and could not be written yet; its messages have negative numbers."""
-
-    messages: dict[int, Outgoing]
-    incidents: dict[str, bytes | None]
-
-
 class Outbox:
     """The queue.
 
@@ -100,16 +92,22 @@ class Outbox:
         self.expired = self.crowded_out = self.coalesced = self.garbled = 0
         self._database = database
         self._config = config or OutboxConfig()
+        self._lock = threading.RLock()  # the main loop puts, the link takes
         self._in_flight: set[int] = set()
         self._done: set[int] = set()  # acknowledged, but still on disk
-        self._unsaved: deque[_Unsaved] = deque(maxlen=_MOST_UNSAVED)
+        self._held: set[str] = set()  # incidents of which a message was refused
+        # What cannot be written yet: messages by negative numbers, and the latest records of incidents.
+        self._unsaved: dict[int, Outgoing] = {}
+        self._unsaved_incidents: dict[str, bytes | None] = {}
+        self._saved_as: dict[int, int] = {}  # negative numbers of messages in flight that are on disk by now
         self._last_unsaved = 0
+        self._size_bytes = 0
         self._size_bytes = self._measure()
 
     @property
     def unsaved(self) -> int:
         """Messages in memory only, because they cannot be written (the disk is full, or read-only)."""
-        return sum(len(one.messages) for one in self._unsaved)
+        return len(self._unsaved)
 
     @property
     def size_bytes(self) -> int:
@@ -117,7 +115,8 @@ class Outbox:
         return self._size_bytes
 
     def __len__(self) -> int:
-        return int(self._database.rows("SELECT count(*) FROM outbox")[0][0])
+        with self._lock:
+            return int(self._asked("SELECT count(*) FROM outbox", 0)) + len(self._unsaved)
 
     def change(self, config: OutboxConfig) -> None:
         """Keep other limits from the next message on."""
@@ -128,31 +127,42 @@ class Outbox:
 
         Never fails: what cannot be written waits in memory, and is sent from there.
         """
-        if len(self._unsaved) == _MOST_UNSAVED:
-            self.crowded_out += len(self._unsaved[0].messages)
-        numbered = {}
-        for message in messages:
-            self._last_unsaved -= 1
-            numbered[self._last_unsaved] = message
-        self._unsaved.append(_Unsaved(numbered, dict(incidents or {})))
-        self.save()
+        with self._lock:
+            for message in messages:
+                self._last_unsaved -= 1
+                self._unsaved[self._last_unsaved] = message
+            while len(self._unsaved) > _MOST_UNSAVED:
+                del self._unsaved[next(iter(self._unsaved))]
+                self.crowded_out += 1
+            self._unsaved_incidents |= incidents or {}
+            self.save()
 
     def save(self) -> None:
-        """Write what waits in memory, as far as that is possible and it is not just being sent."""
-        while self._unsaved and self._in_flight.isdisjoint(self._unsaved[0].messages):
+        """Write what waits in memory, all of it or nothing."""
+        with self._lock:
+            if not self._unsaved and not self._unsaved_incidents:
+                return
             try:
-                self._write(self._unsaved[0])
+                self._write()
             except sqlite3.Error as error:
                 _LOG.warning("outbox: cannot write %d message(s) now: %s", self.unsaved, error)
                 return
-            self._unsaved.popleft()
+            self._unsaved.clear()
+            self._unsaved_incidents.clear()
 
     def next(self, most: int, least_severity: int = 0) -> list[Queued]:
         """The next messages to send, at most ``most``; each only once until ``delivered`` or ``release``."""
+        with self._lock:
+            chosen = self._next_saved(most, least_severity)
+            chosen += self._next_unsaved(most - len(chosen), least_severity)
+            self._in_flight.update(one.number for one in chosen)
+            return chosen
+
+    def _next_saved(self, most: int, least_severity: int) -> list[Queued]:
         now_s = self._database.running_s()
         try:
             found = self._database.rows(
-                "SELECT number, topic, payload, rank, retain, expires_s, crc FROM outbox WHERE rank >= ? "
+                "SELECT number, topic, payload, rank, retain, expires_s, crc, incident FROM outbox WHERE rank >= ? "
                 "ORDER BY rank DESC, number LIMIT ?",
                 least_severity,
                 most + len(self._in_flight),
@@ -160,19 +170,20 @@ class Outbox:
         except sqlite3.Error as error:
             _LOG.error("outbox: cannot be read now: %s", error)
             return []
-        chosen = [
+        garbled = {number for number, topic, payload, *_, crc, incident in found if crc != _crc(topic, payload)}
+        self._drop_garbled(garbled)
+        return [
             Queued(number, topic, payload, rank, bool(retain), expires_s - now_s)
-            for number, topic, payload, rank, retain, expires_s, crc in found
-            if number not in self._in_flight and expires_s > now_s and crc == _crc(topic, payload)
+            for number, topic, payload, rank, retain, expires_s, _, incident in found
+            if number not in self._in_flight
+            and number not in garbled
+            and incident not in self._held
+            and expires_s > now_s
         ][:most]
-        self._drop_garbled(number for number, topic, payload, *_, crc in found if crc != _crc(topic, payload))
-        chosen += self._next_unsaved(most - len(chosen), least_severity)
-        self._in_flight.update(one.number for one in chosen)
-        return chosen
 
-    def _drop_garbled(self, numbers: Iterable[int]) -> None:
+    def _drop_garbled(self, numbers: set[int]) -> None:
         """What damage to the file has changed is not sent."""
-        garbled = set(numbers) - self._done
+        garbled = numbers - self._done
         self.garbled += len(garbled)
         self.delivered(garbled)
 
@@ -180,22 +191,28 @@ class Outbox:
         """From memory, in the order of their coming; they are later than all on disk."""
         waiting = (
             Queued(number, one.topic, one.payload, one.severity, one.retain, one.lifetime_s)
-            for unsaved in self._unsaved
-            for number, one in unsaved.messages.items()
-            if number not in self._in_flight and one.severity >= least_severity
+            for number, one in self._unsaved.items()
+            if number not in self._in_flight and one.severity >= least_severity and one.incident not in self._held
         )
-        return list(islice(waiting, most))
+        return list(islice(waiting, max(most, 0)))
 
     def delivered(self, numbers: Collection[int]) -> None:
         """The broker has acknowledged them.
 
         As long as that cannot be written they are only remembered: a restart would send them again, which is allowed.
         """
-        for unsaved in self._unsaved if any(number < 0 for number in numbers) else ():
-            for number in unsaved.messages.keys() & set(numbers):
-                del unsaved.messages[number]
-        self._in_flight.difference_update(number for number in numbers if number < 0)
-        self._done.update(number for number in numbers if number > 0)
+        with self._lock:
+            for number in numbers:
+                self._in_flight.discard(number)
+                if number < 0 and self._unsaved.pop(number, None) is not None:
+                    continue
+                saved = self._saved_as.pop(number, number)
+                if saved > 0:
+                    self._done.add(saved)
+                    self._in_flight.add(saved)
+            self._forget_done()
+
+    def _forget_done(self) -> None:
         if not self._done:
             return
         try:
@@ -207,36 +224,63 @@ class Outbox:
         self._in_flight.difference_update(self._done)
         self._done.clear()
 
+    def hold(self, number: int) -> None:
+        """The broker refused a message: hold its incident back, so that it stays in order."""
+        with self._lock:
+            number = self._saved_as.pop(number, number)
+            if number in self._unsaved:
+                incident = self._unsaved[number].incident
+            else:
+                incident = str(self._asked("SELECT incident FROM outbox WHERE number = ?", "", number))
+            if incident:
+                self._held.add(incident)
+                self._in_flight.discard(number)
+
+    def retry_refused(self) -> None:
+        """Give the incidents again of which a message was refused."""
+        self._held.clear()
+
+    def checkpoint(self) -> None:
+        """Bring the file up to date, beside everything else."""
+        self._database.checkpoint()
+
     def release(self, numbers: Collection[int] | None = None) -> None:
-        """They (all, if None) were sent but not acknowledged: ``next`` gives them again."""
-        kept = self._in_flight.difference(numbers) if numbers is not None else set()
-        self._in_flight = kept | self._done
+        """What was sent but not acknowledged (all of it, if None, and what was refused) is given again."""
+        with self._lock:
+            if numbers is not None:
+                self._in_flight -= {self._saved_as.pop(number, number) for number in numbers} - self._done
+                self._in_flight.difference_update(numbers)
+                return
+            self._held.clear()
+            self._saved_as.clear()
+            self._in_flight = set(self._done)
 
     def expire(self) -> None:
         """Drop what is too old, keep the running time, and try again what could not be written. Call every minute."""
-        self.delivered(())
-        self.save()
-        try:
-            with self._database.transaction() as connection:
-                now_s = self._database.running_s()
-                gone = connection.execute("DELETE FROM outbox WHERE expires_s <= ?", (now_s,)).rowcount
-                self._database.keep_time(connection)
-        except sqlite3.Error as error:
-            _LOG.warning("outbox: cannot be tidied now: %s", error)
-            return
-        self.expired += gone
-        self._size_bytes = self._measure()
+        with self._lock:
+            self._database.attach()
+            self._forget_done()
+            self.save()
+            try:
+                with self._database.transaction() as connection:
+                    now_s = self._database.running_s()
+                    self.expired += connection.execute("DELETE FROM outbox WHERE expires_s <= ?", (now_s,)).rowcount
+                    self._database.keep_time(connection)
+            except sqlite3.Error as error:
+                _LOG.warning("outbox: cannot be tidied now: %s", error)
+            self._size_bytes = self._measure()
 
-    def _write(self, unsaved: _Unsaved) -> None:
+    def _write(self) -> None:
         coalesced = crowded_out = 0
         size_bytes = self._size_bytes
+        saved_as = {}
         with self._database.transaction() as connection:
-            for message in unsaved.messages.values():
+            for unsaved, message in self._unsaved.items():
                 number, freed_bytes = self._make_way(connection, message)
-                self._insert(connection, message)
+                saved_as[unsaved] = self._insert(connection, message)
                 coalesced += number
                 size_bytes += message.size_bytes - freed_bytes
-            for incident, record in unsaved.incidents.items():
+            for incident, record in self._unsaved_incidents.items():
                 _keep_incident(connection, incident, record)
             if size_bytes > self._config.max_bytes:
                 crowded_out, freed_bytes = self._make_room(connection, size_bytes - self._config.max_bytes)
@@ -244,6 +288,9 @@ class Outbox:
         self.coalesced += coalesced
         self.crowded_out += crowded_out
         self._size_bytes = size_bytes
+        for unsaved in self._in_flight & saved_as.keys():
+            self._saved_as[unsaved] = saved_as[unsaved]
+            self._in_flight.add(saved_as[unsaved])
 
     def _make_way(self, connection: sqlite3.Connection, message: Outgoing) -> tuple[int, int]:
         """Drop what the message replaces, unless it is being sent; returns how many and their bytes."""
@@ -252,7 +299,7 @@ class Outbox:
         found = connection.execute("SELECT number FROM outbox WHERE replaces = ?", (message.replaces,)).fetchall()
         return _delete(connection, {number for (number,) in found} - self._in_flight)
 
-    def _insert(self, connection: sqlite3.Connection, message: Outgoing) -> None:
+    def _insert(self, connection: sqlite3.Connection, message: Outgoing) -> int:
         rank = message.severity
         if message.incident:
             # All of an incident rank alike, so that they stay in order when a later one is more severe.
@@ -263,7 +310,7 @@ class Outbox:
                 connection.execute("UPDATE outbox SET rank = ? WHERE incident = ?", (rank, message.incident))
             rank = max(rank, highest or 0)
         expires_s = self._database.running_s() + message.lifetime_s
-        connection.execute(
+        made = connection.execute(
             "INSERT INTO outbox VALUES (NULL,?,?,?,?,?,?,?,?)",
             (
                 rank,
@@ -276,6 +323,7 @@ class Outbox:
                 _crc(message.topic, message.payload),
             ),
         )
+        return int(made.lastrowid or 0)
 
     def _make_room(self, connection: sqlite3.Connection, over_bytes: int) -> tuple[int, int]:
         """Drop the least severe, of these what can be said again (updates), of these the oldest."""
@@ -290,7 +338,17 @@ class Outbox:
         return _delete(connection, gone)
 
     def _measure(self) -> int:
-        return int(self._database.rows(f"SELECT coalesce(sum({_SIZE}), 0) FROM outbox")[0][0])  # noqa: S608
+        sql = f"SELECT coalesce(sum({_SIZE}), 0) FROM outbox"  # noqa: S608 (names of ours)
+        return int(self._asked(sql, self._size_bytes))
+
+    def _asked(self, sql: str, otherwise: int | str, *values: object) -> int | str:
+        """One value, or another if there is none or it cannot be read now."""
+        try:
+            found = self._database.rows(sql, *values)
+        except sqlite3.Error as error:
+            _LOG.error("outbox: cannot be read now: %s", error)
+            return otherwise
+        return found[0][0] if found else otherwise
 
 
 def _delete(connection: sqlite3.Connection, numbers: Collection[int]) -> tuple[int, int]:

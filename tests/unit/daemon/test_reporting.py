@@ -81,7 +81,7 @@ def test_an_incident_that_ended_is_forgotten_and_its_device_normal(gateway):
 
 
 def test_without_a_broker_incidents_are_kept_and_nothing_is_queued():
-    gateway = Gateway()
+    gateway = Gateway(sending=False)
     gateway.reporting.attach(None)
     alerts = gateway.publish(gateway.scans(1))
     assert gateway.queued == []
@@ -112,13 +112,13 @@ def test_home_assistant_is_told_of_new_devices_only():
     new = gateway.publish(gateway.scans(1)) + gateway.publish(gateway.scans(2))
     told = gateway.retained()[topic]
     assert len(json.loads(told)["components"]) == 3
-    link._untold.clear()
+    link._untold_minor.clear()
     worse = msgspec.structs.replace(new[0], state="end")
     gateway.publish([worse])
-    assert list(link._untold) == [f"{TOP}/device/{new[0].endpoint.id}"], "a state is no news of a device"
+    assert list(link._untold_minor) == [f"{TOP}/device/{new[0].endpoint.id}"], "a state is no news of a device"
     assert gateway.retained()[topic] == told
     gateway.reporting.announce_again()
-    assert set(link._untold) == set(gateway.retained())
+    assert set(link._untold_minor) == set(gateway.retained())
 
 
 def test_home_assistant_is_not_told_of_anything_unasked(gateway):

@@ -84,7 +84,10 @@ folder = "/var/lib/emtc-guard"
 """
 
 TELL_OF_DAEMON = """
-until_so() { for try in $(seq 200); do if "$@"; then return; fi; sleep 0.05; done; echo "in vain: $*" >>"$GIVEN"/shown; }
+until_so() {
+  for try in $(seq 200); do if "$@"; then return; fi; sleep 0.05; done
+  echo "in vain=$*" >>"$GIVEN"/shown
+}
 show() { systemctl show emtc-agent --timestamp=us -p "$1" --value; }
 keep() { echo "$1=$(show "$2")" >>"$GIVEN"/shown; }
 said() { grep -q "$1" "$GIVEN"/errors; }

@@ -24,6 +24,12 @@ def run(octets, packet):
         if code == 0x15:
             at += yes if accumulator == constant else no
             continue
+        if code == 0x35:
+            at += yes if accumulator >= constant else no
+            continue
+        if code == 0x80:
+            accumulator = len(packet)
+            continue
         if code == 0x74:
             accumulator >>= constant
             continue
@@ -74,9 +80,16 @@ def test_without_a_connection_every_packet_is_kept(octets, ethernet):
     assert run(program(64, ethernet=ethernet), octets) == min(64, len(octets))
 
 
-@given(st.binary(min_size=60, max_size=120), st.booleans())
-def test_other_packets_are_kept(octets, ethernet):
-    assert run(program(64, ethernet=ethernet, without=(OWN, BROKER)), octets) == 64 or len(octets) < 64
+@given(st.binary(max_size=120), st.booleans())
+def test_other_packets_are_kept_however_short(octets, ethernet):
+    assert run(program(64, ethernet=ethernet, without=(OWN, BROKER)), octets) == min(64, len(octets))
+
+
+@given(st.integers(0, 57))
+def test_our_own_packets_cut_short_are_kept(size):
+    octets = packet(OWN, BROKER, ethernet=True)[:size]
+    kept = run(program(64, ethernet=True, without=(OWN, BROKER)), octets)
+    assert kept == (0 if size >= 38 else size)
 
 
 def test_what_is_no_address_leaves_nothing_out():
