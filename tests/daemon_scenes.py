@@ -296,7 +296,7 @@ def learns(scene: Scene) -> None:
     report = learned(scene, 12, trusted=True)
     print(json.dumps({name: report[name] for name in ("learned", "reason", "seen", "sampled", "endpoints")}))
     assert report["learned"] and report["trusted"] and report["endpoints"] == 120, report
-    assert report["after"]["incidents"] < report["before"]["incidents"] == 120, "a strange site, no longer strange"
+    assert report["after"]["incidents"] < report["before"]["incidents"], f"no longer strange: {report}"
     assert report["after"]["attacks_seen"] > 0.5
     kept = until(lambda: (scene.state / "learned.csv").exists() and (scene.state / "learned.csv").read_text(), "rows")
     assert len(kept.splitlines()) == report["sampled"] + 2 > 500
