@@ -60,7 +60,8 @@ def inside(folder: Path, rate: str, seconds: str) -> dict[str, float]:
         subprocess.run(["ip", *command.split()], check=True)
     for which in ("all", "default"):
         Path(f"/proc/sys/net/ipv6/conf/{which}/disable_ipv6").write_text("1")
-    agent = [Path(sys.executable).with_name("emtc-agent"), "run", "-i", "in", "--json", "--state", folder / "state"]
+    program = str(Path(sys.executable).with_name("emtc-agent"))
+    agent = [program, "run", "-i", "in", "--json", "--state", str(folder / "state")]
     with (folder / "told.json").open("wb") as told:
         daemon = subprocess.Popen(agent, stdout=told, stderr=subprocess.PIPE)
     assert daemon.stderr is not None
