@@ -38,6 +38,7 @@ from emtc_agent.daemon.reporting import Reporting
 from emtc_agent.daemon.vitals import Vitals, write_metrics_file
 from emtc_agent.delivery import Link, Request
 from emtc_agent.delivery.privacy import AddressHider
+from emtc_agent.delivery.request import FURTHER
 from emtc_agent.delivery.traffic import Level, Traffic
 from emtc_agent.health.notify import Notifier, watchdog_timeout_s
 from emtc_agent.health.watchdog import DELIVERY, PIPELINE, Watchdog
@@ -207,7 +208,7 @@ class Daemon:
 
     def _take_in(self, request: Request) -> None:
         updater = self._models.updater
-        if request.channel == "further":
+        if request.channel == FURTHER:
             if request.payload == b"online":
                 self._reporting.announce_again()
         elif updater is None or not self._settings.updates.enabled:

@@ -21,8 +21,9 @@ from paho.mqtt.client import MQTTMessage
 from emtc_agent.addresses import time_text
 from emtc_agent.delivery.backoff import Backoff
 from emtc_agent.delivery.pacing import Pace
-from emtc_agent.delivery.request import Request
-from emtc_agent.delivery.session import Session, Will, received_properties
+from emtc_agent.delivery.request import Request, RequestReader
+from emtc_agent.delivery.retained import Kept, Retained
+from emtc_agent.delivery.session import Session, Will
 from emtc_agent.delivery.traffic import Level, Traffic
 from emtc_agent.report.broker import BrokerUrl
 from emtc_agent.report.credentials import Credentials
@@ -30,7 +31,7 @@ from emtc_agent.store import Outbox, Queued
 from emtc_contract.commands import Answer, encode_answer
 from emtc_contract.errors import EmtcError, MessageError
 from emtc_contract.messages import Status, encode
-from emtc_contract.topics import build, parse, subscription
+from emtc_contract.topics import build, subscription
 
 _LOG = logging.getLogger(__name__)
 _MOST_REQUESTS = 64
@@ -41,7 +42,6 @@ _MEASURE_EVERY_S = 10.0
 _REFUSED_WAIT_S = 60.0
 _ATTEMPT_BYTES = 6_000  # about what TLS takes before a broker refuses
 _LONGEST_EXPIRY_S = 2**32 - 2
-_MOST_CORRELATION_BYTES = 256
 Address = tuple[str, int]
 
 
@@ -73,15 +73,6 @@ class LinkConfig:
     burst: int = 50
     spread_s: float = 5.0
     further: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Retained:
-    """What the broker keeps; empty to take it away."""
-
-    payload: bytes
-    expiry_s: int | None
-    minor: bool
 
 
 class Link(threading.Thread):
@@ -119,10 +110,8 @@ class Link(threading.Thread):
         self._config, self._outbox, self._traffic, self._on_request = config, outbox, traffic, on_request
         self._rng = rng or random.SystemRandom()
         self._status_topic = build(config.client, config.gateway, "status")
-        self._lock = threading.Lock()
-        self._retained: dict[str, _Retained] = {}
-        self._untold: dict[str, None] = {}  # retained topics to be told, in order
-        self._untold_minor: dict[str, None] = {}
+        self.retained = Retained()
+        self._read_request = RequestReader(config.client, config.gateway, config.further)
         self.turned_s = time.monotonic()
         self._retry_refused_s = 0.0
         self._replies: queue.Queue[tuple[str, bytes, bytes | None]] = queue.Queue(_MOST_REPLIES)
@@ -156,28 +145,13 @@ class Link(threading.Thread):
             expiry_s: How long the broker shall keep it.
             minor: Whether alerts go first, and it is not told at all when the link's budget runs out.
         """
-        kept = _Retained(payload or b"", None if expiry_s is None else max(int(expiry_s), 1), minor)
-        with self._lock:
-            if self._retained.get(topic) == kept:
-                return
-            untold = self._kind(kept)
-            if not kept.payload and (topic not in self._retained or topic in untold):
-                self._retained.pop(topic, None)  # nobody has been told, so there is nothing to take back
-                untold.pop(topic, None)
-                return
-            self._retained[topic] = kept
-            untold[topic] = None
-        self.nudge()
-
-    def _kind(self, kept: _Retained) -> dict[str, None]:
-        return self._untold_minor if kept.minor else self._untold
+        kept = Kept(payload or b"", None if expiry_s is None else max(int(expiry_s), 1), minor)
+        if self.retained.set(topic, kept):
+            self.nudge()
 
     def retell(self, topics: Iterable[str]) -> None:
         """Tell retained messages once more."""
-        with self._lock:
-            for topic in topics:
-                if topic in self._retained:
-                    self._kind(self._retained[topic])[topic] = None
+        self.retained.tell_again(topics)
         self.nudge()
 
     def reply(self, request: Request, payload: bytes) -> None:
@@ -253,9 +227,7 @@ class Link(threading.Thread):
         session.subscribe([*own, *config.further, *sorted(self._wanted)])
         session.unsubscribe(sorted(self._subscribed - self._wanted))  # the broker remembers the session before
         self._subscribed = self._wanted
-        with self._lock:
-            for topic, kept in self._retained.items():
-                self._kind(kept)[topic] = None
+        self.retained.tell_again()
         _LOG.info("link: connected to %s", config.url)
 
     def _serve(self, session: Session) -> None:
@@ -290,7 +262,7 @@ class Link(threading.Thread):
         """Send what may go now: first what is short and matters, then alerts, then the states of devices."""
         self._follow(session)
         self._send_replies(session)
-        self._send_retained(session, self._untold)
+        self._send_retained(session, minor=False)
         if now_s >= self._retry_refused_s:
             self._retry_refused_s = now_s + _REFUSED_WAIT_S
             self._outbox.retry_refused()
@@ -303,7 +275,7 @@ class Link(threading.Thread):
             self._send_queued(session, one)
         pace.spend(len(chosen))
         if level is Level.EVERYTHING:
-            pace.spend(self._send_retained(session, self._untold_minor, most - len(chosen)))
+            pace.spend(self._send_retained(session, most - len(chosen), minor=True))
         return len(chosen)
 
     def _send_queued(self, session: Session, one: Queued) -> None:
@@ -327,18 +299,11 @@ class Link(threading.Thread):
             else:
                 self._too_large(topic)
 
-    def _send_retained(self, session: Session, untold: dict[str, None], most: int = _MOST_REPLIES) -> int:
+    def _send_retained(self, session: Session, most: int = _MOST_REPLIES, *, minor: bool) -> int:
         """Send retained messages of a kind; returns how many."""
         sent = 0
-        while session.room and sent < most:
-            with self._lock:
-                topic = next(iter(untold), None)
-                if topic is None:
-                    break
-                del untold[topic]
-                kept = self._retained[topic]
-                if not kept.payload:
-                    del self._retained[topic]
+        while session.room and sent < most and (taken := self.retained.take(minor=minor)):
+            topic, kept = taken
             if session.takes(topic, kept.payload):
                 session.publish(topic, kept.payload, retain=True, MessageExpiryInterval=kept.expiry_s)
             else:
@@ -373,7 +338,7 @@ class Link(threading.Thread):
 
     def _received(self, message: MQTTMessage) -> None:
         try:
-            request = self._request(message)
+            request = self._read_request(message)
         except (MessageError, UnicodeDecodeError) as error:
             _LOG.warning("link: ignored a message: %s", error)
             return
@@ -384,31 +349,6 @@ class Link(threading.Thread):
             self.reply(request, encode_answer(Answer(ok=False, error="busy")))
             return
         self._on_request()
-
-    def _request(self, message: MQTTMessage) -> Request:
-        if message.topic in self._config.further:
-            return Request("further", message.topic, bytes(message.payload))
-        topic = parse(message.topic)
-        if message.retain and topic.channel == "cmd":
-            raise MessageError("a retained command, which would be carried out at every connection")
-        told = received_properties(message)
-        reply_to, correlation = told.get("ResponseTopic"), told.get("CorrelationData")
-        if correlation and len(correlation) > _MOST_CORRELATION_BYTES:
-            raise MessageError(f"correlation data of {len(correlation)} bytes")
-        return Request(
-            topic.channel,
-            topic.argument or "",
-            bytes(message.payload),
-            self._own_reply_topic(reply_to) if reply_to else None,
-            correlation,
-        )
-
-    def _own_reply_topic(self, text: str) -> str:
-        """An answer goes below this gateway's own topics only: a request must not make it write elsewhere."""
-        topic = parse(text)
-        if (topic.client, topic.gateway, topic.channel) != (self._config.client, self._config.gateway, "reply"):
-            raise MessageError(f"answers go to emtc/v1/{self._config.client}/{self._config.gateway}/reply/... only")
-        return text
 
     def _measure(self, session: Session) -> None:
         self._outbox.checkpoint()

@@ -11,7 +11,7 @@ import os
 import select
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -239,15 +239,6 @@ class Session:
     def _received(self, client: Client, userdata: Any, message: MQTTMessage) -> None:
         del client, userdata
         self._on_message(message)
-
-
-def received_properties(message: MQTTMessage) -> Mapping[str, Any]:
-    """Response topic and correlation data of a message, if it has them."""
-    properties = message.properties
-    return {} if properties is None else {name: getattr(properties, name, None) for name in _ANSWERING}
-
-
-_ANSWERING = ("ResponseTopic", "CorrelationData")
 
 
 def _properties(kind: int, **values: Any) -> Properties:

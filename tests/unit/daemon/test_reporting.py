@@ -49,7 +49,7 @@ class Gateway(Site):
         return {record.id: record for record in Records(self.database).incidents()}
 
     def retained(self):
-        return {topic: kept.payload for topic, kept in self.reporting.link._retained.items()}
+        return self.reporting.link.retained.payloads()
 
 
 @pytest.fixture
@@ -112,13 +112,16 @@ def test_home_assistant_is_told_of_new_devices_only():
     new = gateway.publish(gateway.scans(1)) + gateway.publish(gateway.scans(2))
     told = gateway.retained()[topic]
     assert len(json.loads(told)["components"]) == 3
-    link._untold_minor.clear()
+    while link.retained.take(minor=True):
+        pass
     worse = msgspec.structs.replace(new[0], state="end")
     gateway.publish([worse])
-    assert list(link._untold_minor) == [f"{TOP}/device/{new[0].endpoint.id}"], "a state is no news of a device"
+    assert link.retained.untold(minor=True) == [f"{TOP}/device/{new[0].endpoint.id}"], (
+        "a state is no news of a device"
+    )
     assert gateway.retained()[topic] == told
     gateway.reporting.announce_again()
-    assert set(link._untold_minor) == set(gateway.retained())
+    assert set(link.retained.untold(minor=True)) == set(gateway.retained())
 
 
 def test_home_assistant_is_not_told_of_anything_unasked(gateway):
