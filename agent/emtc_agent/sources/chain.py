@@ -133,9 +133,11 @@ def _prove(words: UInt32, octets: Bytes, starts: Int64, end: int, byte_order: st
             steps = _stride(words, at[going])
         except IndexError:  # led beyond the buffer
             return None
-        block = np.empty((_STRIDE, len(at)), np.int64)
-        block[:] = at
-        block[:, going] = steps[:-1]
+        block = steps[:-1]
+        if len(going) < len(at):
+            block = np.empty((_STRIDE, len(at)), np.int64)
+            block[:] = at
+            block[:, going] = steps[:-1]
         blocks.append(block)
         at[going] = steps[-1]
         going = going[steps[-1] < goal[going]]
