@@ -141,7 +141,7 @@ def _read_names(batch: PacketBatch, at: Int64, captured: Int64, length: Int64, r
     name = np.where(ended, walked - 1, length - 6)  # length bytes stand for the dots; 6: root label, type, class
     hints.dns_name_len[rows] = np.clip(name, 0, _MAX_NAME)
     kind = headers(batch.data, at + walked + 1, captured - walked - 1, _WORD)["value"]
-    _flag(hints, rows, (ended & np.isin(kind, (16, 10)), Hint.DNS_TXT))
+    _flag(hints, rows, (ended & ((kind == 16) | (kind == 10)), Hint.DNS_TXT))
 
 
 _FIRST_BYTES = np.dtype([("octets", "u1", (8,))])
@@ -162,7 +162,7 @@ def _read_mqtt(batch: PacketBatch, columns: Columns, rows: Int64, hints: Hints) 
     kind, flags = first[:, 0] >> 4, first[:, 0] & 15
     known = columns.payload_cap[rows] >= 2
     fixed = _FIXED_FLAGS[kind]
-    endless = (first[:, 1:5] & 0x80).all(axis=1)
+    endless = first[:, 1] & first[:, 2] & first[:, 3] & first[:, 4] >= 0x80
     wrong = (kind == 0) | ((fixed >= 0) & (flags != fixed)) | endless
     refused = (kind == 2) & (first[:, 3] != 0) & (columns.payload_cap[rows] >= 4)
     good = known & ~wrong
