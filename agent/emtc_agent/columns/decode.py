@@ -8,7 +8,7 @@ from emtc_agent.columns.columns import L3, Columns, Mark, Other
 from emtc_agent.columns.encapsulation import ARP, IPV4, IPV6
 from emtc_agent.columns.link import Link, decode_link
 from emtc_agent.columns.network import Network, decode_arp, ipv4, ipv6
-from emtc_agent.columns.plain import ETHERNET, read_plain
+from emtc_agent.columns.plain import ETHERNET, PLAIN_IPV4, PLAIN_IPV6, Plain, read_plain
 from emtc_agent.columns.transport import ICMP, ICMPV6, IGMP, TCP, UDP, decode_transport
 from emtc_agent.columns.tunnel import find_inner
 from emtc_agent.packets import Bytes, Int64, PacketBatch, UInt16
@@ -39,10 +39,17 @@ def decode(batch: PacketBatch, plain_from: int = _PLAIN_FROM) -> Columns:
     """
     if len(batch) < plain_from or batch.linktype[0] != ETHERNET:
         return decode_any(batch)
-    out, is_plain = read_plain(batch)
+    return _decode_plain(batch, (PLAIN_IPV4, PLAIN_IPV6), plain_from)
+
+
+def _decode_plain(batch: PacketBatch, versions: tuple[Plain, ...], plain_from: int) -> Columns:
+    """Read the plain packets of the first version apart; of what is left, those of the next one."""
+    if not versions or len(batch) < plain_from:
+        return decode_any(batch)
+    out, is_plain = read_plain(batch, versions[0])
     others = np.flatnonzero(~is_plain)
     if len(others):
-        found = decode_any(batch.take(others))
+        found = _decode_plain(batch.take(others), versions[1:], plain_from)
         for name in _DTYPES.keys() - {"ts_us"}:
             out[name][others] = getattr(found, name)
     return Columns(**out)

@@ -85,8 +85,12 @@ def _starts_like_tls(batch: PacketBatch, columns: Columns, rows: Int64) -> Bool:
     return (first == _TLS_ALERT) | (first == _TLS_HANDSHAKE)
 
 
-def _flag(hints: Hints, rows: Int64, where: Bool, hint: Hint) -> None:
-    hints.bits[rows[where]] |= np.uint16(hint)
+def _flag(hints: Hints, rows: Int64, *told: tuple[Bool, Hint]) -> None:
+    """Add to ``rows`` (K,) each hint where its (K,) condition holds."""
+    bits = np.zeros(len(rows), np.uint16)
+    for where, hint in told:
+        bits |= where * np.uint16(hint)
+    hints.bits[rows] |= bits
 
 
 _DNS_HEADER = np.dtype(
@@ -109,9 +113,8 @@ def _read_dns(batch: PacketBatch, columns: Columns, rows: Int64, hints: Hints) -
     is_dns = (captured >= 12) & (header["questions"] >= 1) & (header["questions"] < 16)
     response = is_dns & (flags & 0x8000 != 0)
     query = is_dns & ~response
-    _flag(hints, rows, query, Hint.DNS_QUERY)
-    _flag(hints, rows, response, Hint.DNS_RESPONSE)
-    _flag(hints, rows, response & (flags & 15 == 3), Hint.DNS_NXDOMAIN)
+    refused = response & (flags & 15 == 3)
+    _flag(hints, rows, (query, Hint.DNS_QUERY), (response, Hint.DNS_RESPONSE), (refused, Hint.DNS_NXDOMAIN))
     hints.dns_id[rows] = np.where(is_dns, header["id"], 0)
     asked = np.flatnonzero(query)
     if len(asked):
@@ -138,7 +141,7 @@ def _read_names(batch: PacketBatch, at: Int64, captured: Int64, length: Int64, r
     name = np.where(ended, walked - 1, length - 6)  # length bytes stand for the dots; 6: root label, type, class
     hints.dns_name_len[rows] = np.clip(name, 0, _MAX_NAME)
     kind = headers(batch.data, at + walked + 1, captured - walked - 1, _WORD)["value"]
-    _flag(hints, rows, ended & np.isin(kind, (16, 10)), Hint.DNS_TXT)
+    _flag(hints, rows, (ended & ((kind == 16) | (kind == 10)), Hint.DNS_TXT))
 
 
 _FIRST_BYTES = np.dtype([("octets", "u1", (8,))])
@@ -159,14 +162,19 @@ def _read_mqtt(batch: PacketBatch, columns: Columns, rows: Int64, hints: Hints) 
     kind, flags = first[:, 0] >> 4, first[:, 0] & 15
     known = columns.payload_cap[rows] >= 2
     fixed = _FIXED_FLAGS[kind]
-    endless = (first[:, 1:5] & 0x80).all(axis=1)
+    endless = first[:, 1] & first[:, 2] & first[:, 3] & first[:, 4] >= 0x80
     wrong = (kind == 0) | ((fixed >= 0) & (flags != fixed)) | endless
     refused = (kind == 2) & (first[:, 3] != 0) & (columns.payload_cap[rows] >= 4)
-    _flag(hints, rows, known & wrong, Hint.MQTT_MALFORMED)
-    _flag(hints, rows, known & ~wrong & (kind == 1), Hint.MQTT_CONNECT)
-    _flag(hints, rows, known & ~wrong & refused, Hint.MQTT_REFUSED)
-    _flag(hints, rows, known & ~wrong & (kind == 3), Hint.MQTT_PUBLISH)
-    _flag(hints, rows, known & ~wrong & (kind == 8), Hint.MQTT_SUBSCRIBE)
+    good = known & ~wrong
+    _flag(
+        hints,
+        rows,
+        (known & wrong, Hint.MQTT_MALFORMED),
+        (good & (kind == 1), Hint.MQTT_CONNECT),
+        (good & refused, Hint.MQTT_REFUSED),
+        (good & (kind == 3), Hint.MQTT_PUBLISH),
+        (good & (kind == 8), Hint.MQTT_SUBSCRIBE),
+    )
 
 
 def _read_coap(batch: PacketBatch, columns: Columns, rows: Int64, hints: Hints) -> None:
@@ -174,8 +182,8 @@ def _read_coap(batch: PacketBatch, columns: Columns, rows: Int64, hints: Hints) 
     first = _octets(batch, columns, rows)
     version_1 = (first[:, 0] >> 6 == 1) & (columns.payload_cap[rows] >= 4)
     code = first[:, 1]
-    _flag(hints, rows, version_1 & (code >= 1) & (code <= 7), Hint.COAP_REQUEST)
-    _flag(hints, rows, version_1 & ((code >> 5 == 4) | (code >> 5 == 5)), Hint.COAP_ERROR)
+    request, error = (code >= 1) & (code <= 7), (code >> 5 == 4) | (code >> 5 == 5)
+    _flag(hints, rows, (version_1 & request, Hint.COAP_REQUEST), (version_1 & error, Hint.COAP_ERROR))
 
 
 def _read_modbus(batch: PacketBatch, columns: Columns, rows: Int64, hints: Hints) -> None:
@@ -184,8 +192,8 @@ def _read_modbus(batch: PacketBatch, columns: Columns, rows: Int64, hints: Hints
     is_modbus = (first[:, 2] == 0) & (first[:, 3] == 0) & (columns.payload_cap[rows] >= 8)
     function = first[:, 7]
     request, answer = columns.dst_port[rows] == _MODBUS_PORT, columns.src_port[rows] == _MODBUS_PORT
-    _flag(hints, rows, is_modbus & request & _WRITES[function], Hint.MODBUS_WRITE)
-    _flag(hints, rows, is_modbus & answer & (function >= 0x80), Hint.MODBUS_EXCEPTION)
+    write, exception = request & _WRITES[function], answer & (function >= 0x80)
+    _flag(hints, rows, (is_modbus & write, Hint.MODBUS_WRITE), (is_modbus & exception, Hint.MODBUS_EXCEPTION))
 
 
 def _read_tls(batch: PacketBatch, columns: Columns, rows: Int64, hints: Hints) -> None:
@@ -194,5 +202,4 @@ def _read_tls(batch: PacketBatch, columns: Columns, rows: Int64, hints: Hints) -
     is_tls = (first[:, 1] == 3) & (first[:, 2] <= 4)
     hello = is_tls & (first[:, 0] == _TLS_HANDSHAKE) & (first[:, 5] == 1) & (columns.payload_cap[rows] >= 6)
     alert = is_tls & (first[:, 0] == _TLS_ALERT) & (columns.payload_cap[rows] >= 5)
-    _flag(hints, rows, hello, Hint.TLS_HELLO)
-    _flag(hints, rows, alert, Hint.TLS_ALERT)
+    _flag(hints, rows, (hello, Hint.TLS_HELLO), (alert, Hint.TLS_ALERT))

@@ -111,7 +111,7 @@ def _describe(
     peer = closed.records.at(talks.leader[by_close])
     service = peer.column("service")
     return Windows(
-        features=features[by_close],
+        features=features.take(by_close, axis=0),
         slot=slot.astype(np.int32),
         kind=endpoints.kind[slot],
         id_hi=endpoints.id_hi[slot],

@@ -19,6 +19,7 @@ MAX_CAPTURED = 262_144
 _SEGMENT_BYTES = 10_000
 _TAIL_BYTES = 12_288  # left to the plain loop, so that no chain runs off the end while it waits for the others
 _SEARCHES = ((0, 320), (320, 1_600))  # most segments have a record in the first; 1,600: a full Ethernet frame
+_MANY = 32  # per segment; as many records as the searches can hold, and a few more
 _HOPS = 2
 _NEAR_S = 7 * 86_400
 _NEAR_HIGH = (_NEAR_S >> 16) + 1
@@ -106,7 +107,10 @@ def _near_first(rows: Bytes, octets: Bytes, byte_order: str) -> tuple[Int64, Int
     oldest = np.uint8((int(octets[high]) - _NEAR_HIGH) & 0xFF)
     candidate = rows[:, high : high + width] - oldest <= np.uint8(2 * _NEAR_HIGH)
     candidate &= rows[:, top : top + width] == octets[top]
-    row, column = np.divmod(np.flatnonzero(candidate), width)
+    places = np.flatnonzero(candidate)
+    if len(places) > _MANY * len(rows):  # payload that looks like times everywhere: the plain loop is quicker
+        places = places[:0]
+    row, column = np.divmod(places, width)
     return row, column
 
 
@@ -133,9 +137,11 @@ def _prove(words: UInt32, octets: Bytes, starts: Int64, end: int, byte_order: st
             steps = _stride(words, at[going])
         except IndexError:  # led beyond the buffer
             return None
-        block = np.empty((_STRIDE, len(at)), np.int64)
-        block[:] = at
-        block[:, going] = steps[:-1]
+        block = steps[:-1]
+        if len(going) < len(at):
+            block = np.empty((_STRIDE, len(at)), np.int64)
+            block[:] = at
+            block[:, going] = steps[:-1]
         blocks.append(block)
         at[going] = steps[-1]
         going = going[steps[-1] < goal[going]]

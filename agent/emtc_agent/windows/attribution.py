@@ -71,8 +71,9 @@ def _device_sides(columns: Columns, networks: DeviceNetworks) -> tuple[Bool, Boo
     """(N,) whether the sender is a device, whether the receiver is, and whether MACs identify them."""
     both_macs = (columns.src_mac != 0) & (columns.dst_mac != 0) & ((columns.marks & _TUNNEL) == 0)
     to_group = both_macs & ((columns.dst_mac & _GROUP_MAC) != 0)
-    src = networks.classify(columns.src_hi, columns.src_lo)
-    dst = networks.classify(columns.dst_hi, columns.dst_lo)
+    not_ipv4 = np.flatnonzero(columns.l3 != np.uint8(L3.IPV4))
+    src = networks.classify(columns.src_hi, columns.src_lo, not_ipv4)
+    dst = networks.classify(columns.dst_hi, columns.dst_lo, not_ipv4)
     dst_unicast = ((dst & _UNICAST) != 0) & ~to_group
     is_ip = columns.l3 >= np.uint8(L3.IPV4)
     unassigned = both_macs & ((src & _UNASSIGNED) != 0)  # a client of DHCP

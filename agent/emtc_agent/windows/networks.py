@@ -8,7 +8,7 @@ from enum import IntFlag
 
 import numpy as np
 
-from emtc_agent.packets import UInt8, UInt64
+from emtc_agent.packets import Int64, UInt8, UInt64
 from emtc_contract.errors import InputError
 
 PRIVATE = (
@@ -67,17 +67,23 @@ class DeviceNetworks:
             mask, base = int(network.netmask) >> 64, int(network.network_address) >> 64
             self._v6.append((np.uint64(mask), np.uint64(base)))
 
-    def classify(self, hi: UInt64, lo: UInt64) -> UInt8:
-        """(N,) what each address is: ``Address`` bits."""
+    def classify(self, hi: UInt64, lo: UInt64, others: Int64) -> UInt8:
+        """(N,) what each address is: ``Address`` bits.
+
+        Args:
+            hi, lo: (N,) halves of the addresses.
+            others: Which of them may be something else than IPv4.
+        """
         low_word = lo.astype(np.uint32)
         kind = self._v4.take(low_word >> np.uint32(16))
         for mask, base in self._narrow_v4:
             kind |= ((low_word & mask) == base) * np.uint8(Address.DEVICE)
         zero = np.flatnonzero(low_word == 0)
         kind[zero] = kind[zero] & ~np.uint8(Address.UNICAST) | np.uint8(Address.UNASSIGNED)
-        others = np.flatnonzero((hi != 0) | (lo >> _WORD != _MAPPED))
         if len(others):
-            kind[others] = self._classify_v6(hi[others], lo[others])
+            hi, lo = hi[others], lo[others]
+            is_v4 = (hi == 0) & (lo >> _WORD == _MAPPED)
+            kind[others] = np.where(is_v4, kind[others], self._classify_v6(hi, lo))
         return kind
 
     def _classify_v6(self, hi: UInt64, lo: UInt64) -> UInt8:

@@ -8,8 +8,8 @@ from emtc_agent.columns import L3, Columns, Hints
 from emtc_agent.packets import Int64
 from emtc_agent.windows.hashing import KeyedHash
 from emtc_agent.windows.pool import Pool
-from emtc_agent.windows.remotes import remotes
-from emtc_agent.windows.traits import directed, packet_traits, service_of
+from emtc_agent.windows.remotes import number_remotes
+from emtc_agent.windows.traits import direct, packet_traits, service_of
 
 MAX_SIZE = 262_143
 
@@ -30,11 +30,11 @@ def write_packets(columns: Columns, hints: Hints, clock_us: Int64, base: int, ke
     into.position[:] = np.arange(base, base + len(columns))
     into.service[:] = port | columns.proto.astype(np.uint32) << np.uint32(16)
     np.minimum(columns.net_len, MAX_SIZE, out=into.size)
-    not_ipv4 = np.flatnonzero(columns.l3 != np.uint8(L3.IPV4))
-    src, dst = (columns.src_hi, columns.src_lo), (columns.dst_hi, columns.dst_lo)
+    direct(columns, packet_traits(columns, hints, service), into.traits)
+    others = np.flatnonzero(columns.l3 != np.uint8(L3.IPV4))
+    number_remotes(columns.src_hi, columns.src_lo, others, keyed, into.remote[:, 0])
+    number_remotes(columns.dst_hi, columns.dst_lo, others, keyed, into.remote[:, 1])
     for pair, source, destination in (
-        (into.traits, *directed(columns, packet_traits(columns, hints, service))),
-        (into.remote, remotes(*src, not_ipv4, keyed), remotes(*dst, not_ipv4, keyed)),
         (into.address_hi, columns.src_hi, columns.dst_hi),
         (into.address_lo, columns.src_lo, columns.dst_lo),
         (into.port, columns.src_port, columns.dst_port),

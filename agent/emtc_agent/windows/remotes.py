@@ -27,17 +27,17 @@ _MAPPED = np.uint64(0xFFFF)
 _HIGH_BITS = np.uint64(32)
 
 
-def remotes(high: UInt64, low: UInt64, others: Int64, keyed: KeyedHash) -> UInt64:
-    """(N,) numbers of the addresses; ``NOBODY`` where there is none.
+def number_remotes(high: UInt64, low: UInt64, others: Int64, keyed: KeyedHash, numbers: UInt64) -> None:
+    """Write the numbers of addresses; ``NOBODY`` where there is none.
 
     Args:
         high, low: (N,) halves of the addresses.
         others: Packets that may have something else than an IPv4 address.
         keyed: Hash of the process.
+        numbers: (N,) where to.
     """
-    numbers = low << _SERVICE_BITS
+    np.left_shift(low, _SERVICE_BITS, out=numbers)
     if len(others):
         high, low = high[others], low[others]
         hashed = np.where((high | low) == 0, NOBODY, keyed(low, high) & REMOTE & _NOT_IPV4)
         numbers[others] = np.where((high == 0) & (low >> _HIGH_BITS == _MAPPED), numbers[others], hashed)
-    return numbers

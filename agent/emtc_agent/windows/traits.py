@@ -134,16 +134,16 @@ def _mark_rare(columns: Columns, traits: UInt64) -> None:
     traits[opening[login]] |= np.uint64(_mask("login"))
 
 
-def directed(columns: Columns, traits: UInt64) -> tuple[UInt64, UInt64]:
-    """(N,) the traits of packets with those that only the receiver sees, and with those that only the sender does."""
+def direct(columns: Columns, traits: UInt64, out: UInt64) -> None:
+    """Write pairs (N, 2): the traits of packets and what only the receiver sees, and what only the sender does."""
     is_tcp = (columns.proto == 6) & ((columns.marks & np.uint8(Mark.TRANSPORT)) != 0)
     tcp = columns.tcp_flags | (is_tcp.astype(np.uint16) << 8)
-    received, sent = (traits | by_tcp.take(tcp) for by_tcp in _BY_TCP)
+    for side, by_tcp in enumerate(_BY_TCP):
+        np.bitwise_or(traits, by_tcp.take(tcp), out=out[:, side])
     arp = np.flatnonzero(columns.l3 == np.uint8(L3.ARP))
     if len(arp):
-        received[arp[columns.op[arp] == 2]] |= np.uint64(_mask("arp_tell_down"))
-        sent[arp[columns.op[arp] == 1]] |= np.uint64(_mask("arp_ask_up"))
-    return received, sent
+        out[arp[columns.op[arp] == 2], 0] |= np.uint64(_mask("arp_tell_down"))
+        out[arp[columns.op[arp] == 1], 1] |= np.uint64(_mask("arp_ask_up"))
 
 
 def has(traits: UInt64, name: str) -> Bool:

@@ -269,8 +269,11 @@ PLAIN = [
     f.ether(f.ipv4(bytes([8, 0, 0, 0, 0, 1, 0, 1]) + b"ping", proto=f.ICMP)),
     f.ether(f.ipv4(f.tcp(b"abc")), tags=((f.VLAN, 5),)),
     f.ether(f.ipv4(f.udp(b"abc"), proto=f.UDP), tags=((f.QINQ, 5), (f.VLAN, 5))),
+    f.ether(f.ipv6(f.tcp(b"abc")), f.IPV6),
+    f.ether(f.ipv6(f.udp(b"abc"), proto=f.UDP), f.IPV6, tags=((f.VLAN, 5),)),
+    f.ether(f.ipv6(bytes([128, 0, 0, 0, 0, 1, 0, 1]) + b"ping", proto=f.ICMPV6), f.IPV6),
 ]
-TELLING = st.sampled_from((*range(12, 28), *range(34, 54)))
+TELLING = st.sampled_from((*range(12, 28), *range(34, 74)))
 """Octets of the headers that decide whether a packet is plain."""
 
 

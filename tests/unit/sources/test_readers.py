@@ -17,6 +17,7 @@ import capture_files as cf
 from emtc_agent.packets import GUARD_BYTES
 from emtc_agent.sources import CaptureSet, open_capture
 from emtc_agent.sources.buffer import BUFFER_BYTES, SMALL_BUFFER_BYTES
+from emtc_agent.sources.chain import find_records
 from emtc_contract.errors import CaptureError
 
 BASE_US = 1_700_000_000_000_000
@@ -248,6 +249,18 @@ def test_packets_that_hold_pcap_records_do_not_deceive_the_fast_path(tmp_path):
     found = [(BASE_US + at, inner[at % 7 :]) for at in range(2_000)]
     got, _ = read(cf.write_pcap(tmp_path / "nested.pcap", found))
     assert got == [(ts, octets, len(octets)) for ts, octets in found]
+
+
+def test_packets_that_look_like_times_everywhere_cost_neither_packets_nor_memory():
+    payload = (BASE_US // 1_000_000 >> 16).to_bytes(2, "little") * 700
+    found = [(BASE_US + at, payload) for at in range(2_000)]
+    octets = np.frombuffer(cf.pcap_bytes(found)[24:] + bytes(GUARD_BYTES), np.uint8)
+    tracemalloc.start()
+    starts = find_records(octets, len(octets) - GUARD_BYTES, "<").starts
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert starts.tolist() == [at * 1_416 for at in range(2_000)]
+    assert most < len(octets)
 
 
 def test_an_interface_holds_from_its_block_on(tmp_path):
