@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
 import click
@@ -143,7 +144,7 @@ class _Site:
         model = Model(name=manifest.name, version=manifest.version, sha8=artifact.sha256[:8], runtime=runtime.name)
         self._tracker = IncidentTracker(bundle, model, artifact.threshold, "learn")
         config = LearningConfig(longest_step_s=_FOREVER_S)
-        probe = read_probe(file, runtime, len(bundle.schema.columns))
+        probe = partial(read_probe, file, runtime, len(bundle.schema.columns))
         self.learner = Learner(kept, bundle, artifact, config, seed, probe=probe)
         self.now_us = 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -128,13 +129,12 @@ class Engine:
         if self._files is None:
             return None
         try:
-            probe = read_probe(model.path, model.runtime, len(model.bundle.schema.columns))
             return Learner(
                 self._files,
                 model.bundle,
                 model.runtime.artifact,
                 self._config.learning,
-                probe=probe,
+                probe=partial(read_probe, model.path, model.runtime, len(model.bundle.schema.columns)),
                 on_end=self._keep_sample,
             )
         except EmtcError as error:

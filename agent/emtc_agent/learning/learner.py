@@ -106,7 +106,7 @@ class Learner:
         config: How to learn.
         seed: Decides which windows are sampled.
         in_use: The overlay that windows are scored with; None for the bundle's own calibration. Keep it up to date.
-        probe: Made-up attacks, of which an overlay must see enough (``read_probe``); None does not ask.
+        probe: Reads made-up attacks, of which an overlay must see enough (``read_probe``); None does not ask.
         on_end: Told the sample, if it is not empty, when learning ends, whatever comes of it.
 
     Raises:
@@ -121,7 +121,7 @@ class Learner:
         config: LearningConfig | None = None,
         seed: int = 0,
         in_use: Recalibration | None = None,
-        probe: Probe | None = None,
+        probe: Callable[[], Probe] | None = None,
         on_end: Callable[[Rows], None] | None = None,
     ) -> None:
         self.in_use = in_use
@@ -153,8 +153,10 @@ class Learner:
             accepted: Families of attack (``flood``, ``recon``, ...) that it looks like all the same.
 
         Raises:
-            InputError: No such family.
+            InputError: No such family; or a bundle without made-up attacks.
         """
+        if self._probe:
+            self._probe()  # to be told now, not when learning ends
         unknown = set(accepted) - set(FAMILIES)
         if unknown:
             raise InputError(f"no family of attack is called {min(unknown)!r}; there are {', '.join(FAMILIES)}")
@@ -216,7 +218,8 @@ class Learner:
         trial = self._trial(run)
         try:
             sample, settings = run.reservoir.rows(), self._config.recalibration
-            outcome = recalibrate(sample, trial, self._judge(), self._present(), self._probe, settings)
+            probe = self._probe() if self._probe else None
+            outcome = recalibrate(sample, trial, self._judge(), self._present(), probe, settings)
             report = self._concluded(run, trial, outcome, now_us)
         except InputError as error:
             report = self._report(run, trial, _hint(str(error), run))

@@ -71,7 +71,7 @@ class RingConfig:
     blocks: int = 128
     retire_ms: int = 50
     snaplen: int = 128
-    most_blocks: int = 32
+    most_blocks: int = 24
     promiscuous: bool = True
 
 

@@ -11,7 +11,7 @@ from emtc_agent.feature_files import read_csv
 from emtc_agent.incidents import IncidentConfig
 from emtc_agent.incidents.suppression import Rule
 from emtc_contract.edge_v1 import EDGE_V1
-from emtc_contract.errors import InputError
+from emtc_contract.errors import BundleError, InputError
 from engines import Site, model_in
 from model_updates import Maker
 from site_windows import SECOND, SHIPPED, START_US, flood_features, scored_of, windows_of
@@ -231,11 +231,11 @@ def test_without_a_state_folder_nothing_is_learned(newer):
     assert site.engine.pipeline.tracker.open == 1
 
 
-def test_a_bundle_that_cannot_be_learned_with_still_judges(tmp_path, maker, caplog):
-    with caplog.at_level(logging.ERROR):
-        site = Site(tmp_path, model_in(maker.small_bundle(20_300_009)))
-    assert "this gateway cannot learn" in caplog.text
-    assert site.engine.learner is None
+def test_a_bundle_that_cannot_be_learned_with_still_judges(tmp_path, maker):
+    site = Site(tmp_path, model_in(maker.small_bundle(20_300_009)))
+    with pytest.raises(BundleError, match=r"check\.npz"):
+        site.engine.learner.start(site.now_us, 600)
+    assert not site.engine.learner.active
     assert site.scans(1)[0].state == "new"
 
 

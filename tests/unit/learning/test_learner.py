@@ -182,7 +182,7 @@ def test_an_overlay_that_makes_the_detector_blind_is_not_written(tmp_path):
     errors = np.zeros((100, COLUMNS), np.float32)
     errors[:, 3] = 400.0
     probe = Probe(errors, 0.5 * errors.sum(1))
-    gateway = Gateway(tmp_path, louder=LOUD, probe=probe)
+    gateway = Gateway(tmp_path, louder=LOUD, probe=lambda: probe)
     gateway.learner.start(gateway.now_us, 600, trusted=True)
     report = gateway.live(600)
     assert (report.before.attacks_seen, report.after.attacks_seen) == (1, 0)
