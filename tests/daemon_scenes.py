@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections import defaultdict
 from datetime import datetime
@@ -39,8 +40,27 @@ def reports(scene: Scene) -> None:
     assert delays[len(delays) // 2] < 0.3, delays
     assert {device["state"] for _, device in scene.heard("device")} <= {"suspect", "anomalous"}
     commands(scene)
-    assert scene.stop_agent() == 0
+    with traffic(scene):
+        begin = time.monotonic()
+        assert scene.stop_agent() == 0
+        assert time.monotonic() - begin < 10, "traffic does not keep it from stopping"
     until(lambda: scene.heard("status")[-1][1]["state"] == "stopped", "goodbye")
+
+
+@contextlib.contextmanager
+def traffic(scene: Scene):
+    """A hundred packets a second all the while."""
+    done = threading.Event()
+
+    def send():
+        while not done.wait(0.05):
+            scene.scan(200, ports=5)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    yield
+    done.set()
+    sender.join()
 
 
 def commands(scene: Scene) -> None:
@@ -96,6 +116,26 @@ def restarts(scene: Scene) -> None:
     assert {one["id"] for one in scene.alerts()} == {new["id"]}
     assert [one["seq"] for one in scene.alerts()] == list(range(len(scene.alerts())))
     assert end[0]["windows"] > new["windows"]
+
+
+def kills_in_silence(scene: Scene) -> None:
+    """Killed when nothing was told of an incident for longer than it takes to close: it goes on all the same."""
+    scene.write_settings_quick_end()
+    scene.start_broker()
+    scene.listen()
+    scene.start_agent()
+    scene.scan(1)
+    (new,) = until(scene.alerts, "an alert")
+    for _ in range(6):
+        pause(0.7)
+        scene.scan(1)
+    scene.kill_agent()
+    scene.start_agent()
+    for _ in range(3):
+        scene.scan(1)
+        pause(0.7)
+    until(lambda: [one for one in scene.alerts() if one["state"] == "end"], "the end")
+    assert {one["id"] for one in scene.alerts()} == {new["id"]}
 
 
 def uplink(scene: Scene, cut_s: float = 8.0) -> None:
