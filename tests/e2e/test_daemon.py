@@ -29,7 +29,10 @@ def play(folder, scene, *numbers, timeout_s=120):
     return [json.loads(line) for line in told.splitlines() if line.startswith("{")]
 
 
-@pytest.mark.parametrize("scene", ["reports", "restarts", "kills_in_silence", "settings", "uplink", "disk", "learns", "updates"])
+SHORT = ("reports", "restarts", "kills_in_silence", "settings", "uplink", "disk", "learns", "updates")
+
+
+@pytest.mark.parametrize("scene", SHORT)
 def test_scene(tmp_path, scene):
     play(tmp_path, scene)
 
