@@ -6,6 +6,6 @@ from emtc_agent.lazy_group import LazyGroup
 
 main = LazyGroup(
     "emtc_trainer.commands",
-    ("data", "features", "fit", "evaluate", "report", "tables", "paper"),
+    ("data", "features", "fit", "adapt", "evaluate", "report", "tables", "paper"),
     help="Fit a detector to benign traffic, and judge it on traffic it has not seen.",
 )

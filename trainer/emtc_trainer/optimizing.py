@@ -52,7 +52,8 @@ def optimize(
     Returns:
         The losses of each epoch.
     """
-    optimizer = torch.optim.Adam(autoencoder.parameters(), lr=config.learning_rate)
+    wanted = [one for one in autoencoder.parameters() if one.requires_grad]
+    optimizer = torch.optim.Adam(wanted, lr=config.learning_rate)
     best = copy.deepcopy(autoencoder.state_dict())
     least, since_best = float("inf"), 0
     history: list[Losses] = []

@@ -60,24 +60,22 @@ def fit(
     """
     torch.manual_seed(config.seed)
     torch.use_deterministic_algorithms(True)
-    validates = _validation(train)
+    validates = last_part(train, _VALIDATES)
     module = Detector(train.schema, PRESETS[config.preset])
     rows = torch.from_numpy(train.features)
-    _set_scaling(module, train.schema, rows)
+    set_scaling(module, train.schema, rows)
+    _arrange(module, rows)
     history = _train(module, rows, validates, config, progress)
-    quantile = config.quantile or _supported_quantile(len(calibration), say)
-    scores = score(module, calibration.features)
-    rng = np.random.default_rng(config.seed)
-    kept = rng.permutation(len(calibration))[:_MAX_CALIBRATION_ROWS]
+    limits = calibrate(module, calibration, config, say)
     return TrainedModel(
         schema=train.schema,
         module=module,
         preset=config.preset,
-        quantile=quantile,
-        threshold=float(np.quantile(scores, quantile, method="higher")),
-        open_level=open_level(calibration, scores),
-        calibration=calibration.features[np.sort(kept)],
-        usual=_usual(train),
+        quantile=limits.quantile,
+        threshold=limits.threshold,
+        open_level=limits.open_level,
+        calibration=limits.rows,
+        usual=usual(train),
         provenance=Provenance(
             files=(*train.files, *calibration.files), seed=config.seed, versions=_versions("torch", "numpy")
         ),
@@ -91,6 +89,36 @@ def fit(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What benign rows that were not trained on make of a network.
+
+    Attributes:
+        quantile: Benign share below the threshold.
+        threshold: Score that separates.
+        open_level: Evidence that opens an incident.
+        rows: (R, F) rows to derive thresholds from, for each exported form anew.
+    """
+
+    quantile: float
+    threshold: float
+    open_level: float
+    rows: Float32
+
+
+def calibrate(module: Detector, calibration: Dataset, config: FitConfig, say: Callable[[str], None]) -> Limits:
+    """Thresholds of a network, from benign rows."""
+    quantile = config.quantile or _supported_quantile(len(calibration), say)
+    scores = score(module, calibration.features)
+    kept = np.random.default_rng(config.seed).permutation(len(calibration))[:_MAX_CALIBRATION_ROWS]
+    return Limits(
+        quantile=quantile,
+        threshold=float(np.quantile(scores, quantile, method="higher")),
+        open_level=open_level(calibration, scores),
+        rows=calibration.features[np.sort(kept)],
+    )
+
+
 def score(module: Detector, features: Float32 | Float64) -> Float64:
     """(N,) scores of raw rows, in the precision of the module, which the rows must have."""
     with torch.no_grad():
@@ -98,27 +126,32 @@ def score(module: Detector, features: Float32 | Float64) -> Float64:
     return torch.cat(pieces).numpy().astype(np.float64)
 
 
-def _validation(train: Dataset) -> Bool:
-    """(N,) rows that stop the training: the last tenth of each file's."""
-    validates = np.zeros(len(train), bool)
-    for number in np.unique(train.file):
-        mine = np.flatnonzero(train.file == number)
-        in_time = mine[np.argsort(train.first_us[mine], kind="stable")]
-        validates[in_time[int((1 - _VALIDATES) * len(mine)) :]] = True
-    return validates
+def last_part(data: Dataset, share: float) -> Bool:
+    """(N,) the last rows of each file by time."""
+    chosen = np.zeros(len(data), bool)
+    for number in np.unique(data.file):
+        mine = np.flatnonzero(data.file == number)
+        in_time = mine[np.argsort(data.first_us[mine], kind="stable")]
+        chosen[in_time[int((1 - share) * len(mine)) :]] = True
+    return chosen
 
 
-def _set_scaling(module: Detector, schema: FeatureSchema, rows: torch.Tensor) -> None:
+def set_scaling(module: Detector, schema: FeatureSchema, rows: torch.Tensor) -> None:
+    """Location, scale and range of each feature, from raw benign rows."""
     values = module.transform(rows).numpy()
     low, center, high = np.percentile(values, (25, 50, 75), axis=0)
     least = np.array([_LEAST_SPREAD[feature.scale] for feature in schema.features])
     spread = np.maximum(np.maximum((high - low) / _TO_SIGMA, values.std(axis=0)), least)
-    order = _by_correlation(values)
     smallest, largest = values.min(axis=0), values.max(axis=0)
     width = np.maximum(_RANGE_STEP * (largest - smallest), least)
     settings = {"center": center, "spread": spread, "low": smallest, "high": largest, "width": width}
     for name, value in settings.items():
         getattr(module, name).copy_(torch.from_numpy(value))
+
+
+def _arrange(module: Detector, rows: torch.Tensor) -> None:
+    """The order in which the network sees features; it is trained in that order, which must stay."""
+    order = _by_correlation(module.transform(rows).numpy())
     module.arrange.copy_(torch.eye(len(order))[:, torch.from_numpy(order)])
 
 
@@ -145,13 +178,19 @@ def _train(
     learn, check = shown[torch.from_numpy(~validates)], shown[torch.from_numpy(validates)]
     history = optimize(module.autoencoder, learn, check, config, progress)
     module.eval()
+    latent = set_usual_error(module, shown)
+    fit_density(module.density, latent, config.seed)
+    return history
+
+
+def set_usual_error(module: Detector, shown: torch.Tensor) -> Float64:
+    """What errors are told in multiples of, from (N, F) scaled benign rows; returns their (N, L) latent vectors."""
     with torch.no_grad():
         pieces = [module.autoencoder(piece) for piece in shown.split(4096)]  # type: ignore[no-untyped-call]
     rebuilt, latent = (torch.cat(parts) for parts in zip(*pieces, strict=True))
-    usual = torch.mean((shown - rebuilt) ** 2, dim=0) @ module.arrange.T
-    module.usual_error.copy_(torch.clamp(usual, min=_LEAST_ERROR))
-    fit_density(module.density, latent.numpy().astype(np.float64), config.seed)
-    return history
+    mean = torch.mean((shown - rebuilt) ** 2, dim=0) @ module.arrange.T
+    module.usual_error.copy_(torch.clamp(mean, min=_LEAST_ERROR))
+    return latent.numpy().astype(np.float64)
 
 
 def _supported_quantile(rows: int, say: Callable[[str], None]) -> float:
@@ -163,7 +202,8 @@ def _supported_quantile(rows: int, say: Callable[[str], None]) -> float:
     return quantile
 
 
-def _usual(train: Dataset) -> dict[str, UsualRange]:
+def usual(train: Dataset) -> dict[str, UsualRange]:
+    """P1, P50 and P99 of each feature."""
     values = np.percentile(train.features.astype(np.float64), (1, 50, 99), axis=0)
     return {
         column: UsualRange(*(round(float(value), 6) for value in values[:, number]))
