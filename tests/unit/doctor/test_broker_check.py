@@ -236,7 +236,7 @@ def test_a_server_that_says_nothing_is_given_up(scheme, authority):
         (bytes.fromhex("20030000 00"), "ok", "accepted"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "problem", "not MQTT"),
         (bytes.fromhex("20ffffffff7f"), "problem", "not MQTT"),
-        (b"\x20\x0a\x00", "problem", "closed the connection"),
+        (b"\x20\x0a\x00", "problem", "the connection"),  # closed or reset, as the kernel likes
     ],
 )
 def test_what_a_broker_may_answer(octets, level, what):
