@@ -206,6 +206,9 @@ class Daemon:
             else:
                 self._take_in(request)
 
+        if link is not None and not link.requests.empty():
+            self._capture.wake()  # soon again, after packets
+
     def _take_in(self, request: Request) -> None:
         updater = self._models.updater
         if request.channel == FURTHER:
@@ -332,7 +335,7 @@ class Daemon:
         if config is None:
             self._reporting.attach(None)
             return
-        self._link = Link(config, self._outbox, self._traffic)
+        self._link = Link(config, self._outbox, self._traffic, self._capture.wake)
         self._tell_info()
         self._link.start()
         self._reporting.attach(self._link)

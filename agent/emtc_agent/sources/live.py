@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import select
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -45,6 +47,8 @@ class LiveCapture:
         self._look_at = 0.0
         self._lost_packets = self._lost_freezes = 0  # counted by rings that were closed since
         self._poll = select.poll()
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._poll.register(self._wake, select.POLLIN)
         for name in dict.fromkeys(interfaces):
             try:
                 self._open(name)
@@ -76,11 +80,13 @@ class LiveCapture:
     def _wait(self, seconds: float = _WAIT_S) -> bool:
         """Wait until a ring has something to read, but not for long; returns whether one has."""
         events = self._poll.poll(1_000 * seconds)
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._wake)
         troubled = [file for file, event in events if event & ~select.POLLIN]
         for ring in self._rings.values():
             if ring.fileno() in troubled:
                 ring.clear_error()
-        return len(events) > len(troubled)
+        return any(file != self._wake and event & select.POLLIN for file, event in events)
 
     def _ready(self) -> Iterator[PacketBatch]:
         """What can be read without waiting."""
@@ -100,6 +106,10 @@ class LiveCapture:
             self._left_out = connection
             for ring in self._rings.values():
                 ring.leave_out(connection)
+
+    def wake(self) -> None:
+        """Let ``batches`` give None at once if there is no packet; from any thread."""
+        os.eventfd_write(self._wake, 1)
 
     def losses(self) -> dict[str, int]:
         """Counters of what was not seen, by what to call them."""
@@ -147,3 +157,4 @@ class LiveCapture:
     ) -> None:
         for name in list(self._rings):
             self._close(name)
+        os.close(self._wake)
