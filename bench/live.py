@@ -74,9 +74,9 @@ def inside(folder: Path, rate: str, seconds: str) -> dict[str, float]:
     sender = subprocess.Popen(
         [folder / "blast", "out", folder / "traffic.pcap", rate, seconds], stdout=subprocess.PIPE
     )
-    busy_s, peak = _cpu_s(daemon.pid), 0
+    busy_s, memory = _cpu_s(daemon.pid), []
     while sender.poll() is None:
-        peak = max(peak, _rss(daemon.pid))
+        memory.append(_rss(daemon.pid))
         time.sleep(_SAMPLE_S)
     busy_s = _cpu_s(daemon.pid) - busy_s
     sent = json.loads(sender.communicate()[0])
@@ -92,7 +92,9 @@ def inside(folder: Path, rate: str, seconds: str) -> dict[str, float]:
         "windows": summary["windows"],
         "scored": summary["scored"],
         "incidents": summary["incidents"],
-        "peak RSS, MB": round(peak / 1e6, 1),
+        "peak RSS, MB": round(max(memory) / 1e6, 1),
+        "RSS after a minute, MB": round(memory[min(len(memory) - 1, int(60 / _SAMPLE_S))] / 1e6, 1),
+        "RSS at the end, MB": round(memory[-1] / 1e6, 1),
         "cores while busy": round(busy_s / sent["seconds"], 3),
         "cores while idle": round(idle_s, 4),
     }
