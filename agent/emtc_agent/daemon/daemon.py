@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 
 import msgspec
@@ -35,6 +34,7 @@ from emtc_agent.daemon.parts import (
     ring_config,
 )
 from emtc_agent.daemon.reporting import Reporting
+from emtc_agent.daemon.state import hiding_key, keep_others_away, state_folder
 from emtc_agent.daemon.vitals import Vitals, write_metrics_file
 from emtc_agent.delivery import Link, Request
 from emtc_agent.delivery.privacy import AddressHider
@@ -42,10 +42,8 @@ from emtc_agent.delivery.request import FURTHER
 from emtc_agent.delivery.traffic import Level, Traffic
 from emtc_agent.health.notify import Notifier, watchdog_timeout_s
 from emtc_agent.health.watchdog import DELIVERY, PIPELINE, Watchdog
-from emtc_agent.holding import hold
 from emtc_agent.incidents.suppression import Suppression
 from emtc_agent.learning import LearnFiles, LearningConfig
-from emtc_agent.learning.device_key import DeviceKey
 from emtc_agent.report.reporter import Reporter
 from emtc_agent.settings import Settings
 from emtc_agent.sources.live import LiveCapture
@@ -97,8 +95,8 @@ class Daemon:
     def __init__(self, order: Order) -> None:
         self._order, self._settings = order, order.settings
         self._boot = secrets.token_hex(8)
-        self._state = _state_folder(self._settings, order.place)
-        self._held = _hold(self._state)
+        self._state = state_folder(self._settings, order.place)
+        self._held = keep_others_away(self._state)
         self._database = Database(self._state / "state.db" if self._state else None)
         self._outbox = Outbox(self._database, OutboxConfig(self._settings.outbox.max_mib << 20))
         self._traffic = Traffic(self._database, _bytes(self._settings.outbox.monthly_mib))
@@ -313,7 +311,7 @@ class Daemon:
 
     def _make_reporting(self) -> Reporting:
         settings = self._settings
-        hider = AddressHider(_hiding_key(self._state)) if settings.broker.hash_addresses else None
+        hider = AddressHider(hiding_key(self._state)) if settings.broker.hash_addresses else None
         return Reporting(
             *self._names(),
             self._boot,
@@ -363,36 +361,8 @@ class Daemon:
             self._stop = True
 
 
-def _state_folder(settings: Settings, place: Place) -> Path | None:
-    if settings.state.folder is None:
-        return None
-    folder = place.beside / settings.state.folder
-    try:
-        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: {error.strerror or error}") from None
-    return folder
-
-
-def _hold(state: Path | None) -> int | None:
-    """Keep other agents away from the state folder."""
-    try:
-        return None if state is None else hold(state)
-    except BlockingIOError:
-        raise InputError(f"{state}: another agent works with it") from None
-    except OSError as error:
-        raise InputError(f"{state}: {error.strerror or error}") from None
-
-
 def _bytes(mib: float | None) -> int | None:
     return None if mib is None else int(mib * (1 << 20))
-
-
-def _hiding_key(state: Path | None) -> bytes:
-    """The key of hashed addresses: the device's, so that hashes outlive a restart."""
-    if state is None:
-        return secrets.token_bytes(32)
-    return DeviceKey.made(state / "device.key").mac(b"", "emtc-guard addresses")
 
 
 def _watchdog() -> Watchdog | None:
