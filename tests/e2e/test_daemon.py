@@ -17,7 +17,7 @@ pytestmark = [
 ]
 
 
-def play(folder, scene, *numbers, timeout_s=120):
+def play(folder, scene, *numbers, timeout_s=300):
     """Play a scene; returns what it measured."""
     need_lab()
     inside = ["unshare", "-Urnmpf", "--mount-proc", "--kill-child"]
