@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,4 +101,5 @@ class Models:
 
     def _open(self, path: Path) -> ModelInUse:
         bundle = load_bundle(path, self._fallback_keys if path == self._fallback else self._keys)
-        return ModelInUse(path, bundle, open_runtime(bundle, *self._how))
+        runtime = open_runtime(bundle, *self._how)
+        return ModelInUse(path, replace(bundle, models={}), runtime)  # the runtime has what it needs of them
