@@ -9,7 +9,8 @@ import numpy as np
 
 from emtc_agent.detector.calibration import p_values, table, weights
 from emtc_agent.feature_files import Text
-from emtc_agent.incidents.evidence import SECOND_US, Evidence
+from emtc_agent.incidents.evidence import SECOND_US
+from emtc_agent.incidents.openings import openings
 from emtc_agent.incidents.tracker import IncidentConfig
 from emtc_agent.packets import Float64, Int64
 from emtc_trainer.data import Dataset
@@ -37,18 +38,7 @@ class Stream:
 
     def opened(self, level: float, config: IncidentConfig) -> list[int]:
         """When the tracker would open incidents, microseconds."""
-        found: list[int] = []
-        evidence, is_open, odd_us = Evidence(config.half_life_s), False, 0
-        for ts_us, weight in zip(self.times_us, self.weights, strict=True):
-            if is_open and ts_us - odd_us > config.close_after_s * SECOND_US:
-                evidence, is_open = Evidence(config.half_life_s), False
-            reached = evidence.add(ts_us, weight)
-            if weight > 0:
-                odd_us = ts_us
-                if not is_open and reached >= level:
-                    is_open = True
-                    found.append(ts_us)
-        return found
+        return openings(self.times_us, self.weights, level, config)
 
 
 def streams(endpoint: Text, last_us: Int64, weight: Float64) -> Iterator[Stream]:

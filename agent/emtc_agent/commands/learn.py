@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from emtc_agent.assembling import assemble
 from emtc_agent.commands.extract import feature_writer
 from emtc_agent.commands.options import (
     BundleChoice,
@@ -23,9 +24,8 @@ from emtc_agent.commands.options import (
     runtime_options,
 )
 from emtc_agent.commands.progress import reading
-from emtc_agent.detector import Bundle, Scorer, open_runtime
+from emtc_agent.detector import Bundle, open_runtime
 from emtc_agent.features import EdgeConfig, open_extractor
-from emtc_agent.incidents import IncidentTracker
 from emtc_agent.learning import Learner, LearnFiles, LearningConfig, suspects_of
 from emtc_agent.learning.options import beside
 from emtc_agent.learning.probe import read_probe
@@ -36,7 +36,6 @@ from emtc_agent.packets import PacketBatch
 from emtc_agent.sources import CaptureSet
 from emtc_agent.windows.windows import Windows
 from emtc_contract.errors import InputError
-from emtc_contract.messages import Model
 
 _FOREVER_S = 1e12
 _PIECE = 64  # windows: a capture's batches span minutes, and an incident is to taint no more than it must
@@ -138,14 +137,11 @@ class _Site:
     ) -> None:
         self._bundle, self._edge = bundle, edge
         runtime = open_runtime(bundle, choice.name, choice.precision, choice.threads)
-        artifact = runtime.artifact
-        self._scorer = Scorer(runtime)
-        manifest = bundle.manifest
-        model = Model(name=manifest.name, version=manifest.version, sha8=artifact.sha256[:8], runtime=runtime.name)
-        self._tracker = IncidentTracker(bundle, model, artifact.threshold, "learn")
+        pipeline, _ = assemble(bundle, runtime, edge, "learn")
+        self._scorer, self._tracker = pipeline.scorer, pipeline.tracker
         config = LearningConfig(longest_step_s=_FOREVER_S)
         probe = partial(read_probe, file, runtime, len(bundle.schema.columns))
-        self.learner = Learner(kept, bundle, artifact, config, seed, probe=probe)
+        self.learner = Learner(kept, bundle, runtime.artifact, config, seed, probe=probe)
         self.now_us = 0
 
     def learn(self, stream: Iterator[PacketBatch]) -> None:

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from emtc_agent.assembling import assemble
-from emtc_agent.detector import Bundle, Runtime, Scored, open_runtime
+from emtc_agent.detector import Bundle, Runtime, Scored
 from emtc_agent.features import EdgeConfig
 from emtc_agent.incidents import IncidentConfig
 from emtc_agent.incidents.record import IncidentRecord
@@ -262,8 +262,3 @@ class Engine:
             self.drift = alarm
         elif not self._watch.drifting:
             self.drift = None
-
-
-def open_model(path: Path, bundle: Bundle, runtime: str | None, precision: str | None, threads: int) -> ModelInUse:
-    """Open a bundle's model; raises RuntimeMissingError or BundleError."""
-    return ModelInUse(path, bundle, open_runtime(bundle, runtime, precision, threads))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 
+from emtc_agent.assembling import shipped_bundle
+from emtc_agent.daemon.parts import Place, credentials, ring_config
 from emtc_agent.doctor.broker import BrokerTarget, check_broker, check_credentials
 from emtc_agent.doctor.capabilities import check_capabilities
 from emtc_agent.doctor.clock import check_clock, clock_state
@@ -17,15 +17,11 @@ from emtc_agent.doctor.interfaces import check_interface, check_ring
 from emtc_agent.doctor.model import check_bundle, check_runtime
 from emtc_agent.doctor.running import Check
 from emtc_agent.report.broker import BrokerUrl
-from emtc_agent.report.credentials import Credentials, look_up
 from emtc_agent.settings import Settings, load_settings
 from emtc_agent.settings.model import Capture
-from emtc_agent.sources.ring import RingConfig
 from emtc_contract.errors import EmtcError
 
-_SHIPPED = "data/default.bundle"
 _FURTHER_BYTES = 32 << 20  # two bundles, the windows of a learning run, incidents
-Resolve = Callable[[str], Path]
 
 
 def plan(config: Path | None) -> list[Check]:
@@ -33,7 +29,7 @@ def plan(config: Path | None) -> list[Check]:
     if config is None:
         fix = "Name the settings file of this gateway: emtc-agent doctor --config FILE."
         finding = Finding("configuration", "warning", "no settings file was named: looking at the defaults", fix)
-        return [_told(finding), *_machine(), *_checks(Settings(), Path)]
+        return [_told(finding), *_machine(), *_checks(Settings(), Place(Path()))]
     try:
         settings = load_settings(config)
     except EmtcError as error:
@@ -43,7 +39,7 @@ def plan(config: Path | None) -> list[Check]:
         skipped = Finding("everything else", "warning", what, "Correct the settings first.")
         return [_told(broken), *_machine(), _told(skipped)]
     valid = Finding("configuration", "ok", f"{config} is valid")
-    return [_told(valid), *_machine(), *_checks(settings, partial(look_up, beside=config.parent))]
+    return [_told(valid), *_machine(), *_checks(settings, Place(config.parent))]
 
 
 def _told(finding: Finding) -> Check:
@@ -57,12 +53,12 @@ def _machine() -> list[Check]:
     ]
 
 
-def _checks(settings: Settings, resolve: Resolve) -> list[Check]:
+def _checks(settings: Settings, place: Place) -> list[Check]:
     return [
         *_capture(settings.capture),
-        *_model(settings, resolve),
-        *_state(settings, resolve),
-        *_broker(settings, resolve),
+        *_model(settings, place),
+        *_state(settings, place),
+        *_broker(settings, place),
     ]
 
 
@@ -71,26 +67,22 @@ def _capture(capture: Capture) -> list[Check]:
     if not names:
         fix = "Set interfaces in [capture]; `ip link` lists what there is."
         return [_told(Finding("interfaces", "problem", "none is set: there is nothing to watch", fix))]
-    block_bytes = RingConfig().block_bytes
-    blocks = (capture.ring_mib << 20) // block_bytes
-    config = RingConfig(
-        block_bytes=block_bytes, blocks=blocks, snaplen=capture.snaplen, promiscuous=capture.promiscuous
-    )
+    config = ring_config(capture)
     return [
         *(Check(f"interface {name}", partial(check_interface, name)) for name in names),
         *(Check(f"ring {name}", partial(check_ring, name, config, len(names))) for name in names),
     ]
 
 
-def _model(settings: Settings, resolve: Resolve) -> list[Check]:
+def _model(settings: Settings, place: Place) -> list[Check]:
     model = settings.model
-    bundle = resolve(model.bundle) if model.bundle else Path(str(files("emtc_agent").joinpath(_SHIPPED)))
-    keys = [resolve(key) for key in model.keys] if model.bundle else []
+    bundle = place.find(model.bundle) if model.bundle else shipped_bundle()
+    keys = [place.find(key) for key in model.keys] if model.bundle else []
     runtime = partial(check_runtime, bundle, keys, model.runtime, model.precision, model.threads)
     return [Check("bundle", partial(check_bundle, bundle, keys, shipped=not model.bundle)), Check("runtime", runtime)]
 
 
-def _state(settings: Settings, resolve: Resolve) -> list[Check]:
+def _state(settings: Settings, place: Place) -> list[Check]:
     checks = []
     if settings.state.folder is None:
         what = "none is set: what waits for the link is lost at a restart"
@@ -98,30 +90,20 @@ def _state(settings: Settings, resolve: Resolve) -> list[Check]:
     else:
         # SQLite may hold everything twice for a while: in the file and in its log.
         needed_bytes = 2 * (settings.outbox.max_mib << 20) + _FURTHER_BYTES
-        folder = resolve(settings.state.folder)
+        folder = place.find(settings.state.folder)
         checks.append(Check("state folder", partial(check_state_folder, folder, needed_bytes)))
     if settings.health.metrics_file is not None:
-        file = resolve(settings.health.metrics_file)
+        file = place.find(settings.health.metrics_file)
         checks.append(Check("metrics file", partial(check_metrics_folder, file)))
     return checks
 
 
-def _broker(settings: Settings, resolve: Resolve) -> list[Check]:
+def _broker(settings: Settings, place: Place) -> list[Check]:
     broker = settings.broker
     if broker.url is None:
         return [_told(Finding("broker", "warning", "none is set: incidents reach nobody", "Set url in [broker]."))]
-
-    def place(name: str | None) -> Path | None:
-        return resolve(name) if name else None
-
-    credentials = Credentials(
-        ca_file=place(broker.ca_file),
-        certificate=place(broker.certificate),
-        private_key=place(broker.private_key),
-        user=broker.user,
-        password_file=place(broker.password_file),
-    )
-    target = BrokerTarget(BrokerUrl.parse(broker.url), credentials, place(settings.state.folder))
+    url = BrokerUrl.parse(broker.url)
+    target = BrokerTarget(url, credentials(broker, url, place), place.find_any(settings.state.folder))
     return [
         Check("credentials", lambda: check_credentials(target, time.time())),
         Check("broker", lambda: check_broker(target, time.time())),

@@ -123,11 +123,6 @@ class IncidentTracker:
         return sum(suspect.is_open for suspect in self._suspects.values())
 
     @property
-    def suspects(self) -> frozenset[Key]:
-        """Keys of endpoints with evidence against them."""
-        return frozenset(self._suspects)
-
-    @property
     def open_keys(self) -> frozenset[Key]:
         """Keys of endpoints with an open incident, told or not."""
         return frozenset(key for key, suspect in self._suspects.items() if suspect.is_open)

@@ -13,7 +13,8 @@ import msgspec
 import numpy as np
 
 from emtc_agent.detector.calibration import weights
-from emtc_agent.incidents.evidence import SECOND_US, Evidence
+from emtc_agent.incidents.evidence import SECOND_US
+from emtc_agent.incidents.openings import openings
 from emtc_agent.incidents.tracker import IncidentConfig
 from emtc_agent.learning.rows import Rows, join, no_rows
 from emtc_agent.packets import Float64
@@ -72,18 +73,8 @@ class Judge:
 
     def _opened(self, times_us: list[int], p_value: Float64) -> int:
         """Incidents that the tracker would open at one endpoint."""
-        config, opened = self.config, 0
-        evidence, is_open, odd_us = Evidence(config.half_life_s), False, 0
-        weight = weights(p_value, config.drift, config.cap)
-        for ts_us, one in zip(times_us, weight.tolist(), strict=True):
-            if is_open and ts_us - odd_us > config.close_after_s * SECOND_US:
-                evidence, is_open = Evidence(config.half_life_s), False
-            reached = evidence.add(ts_us, one)
-            if one > 0:
-                odd_us = ts_us
-                if not is_open and reached >= self.open_level:
-                    is_open, opened = True, opened + 1
-        return opened
+        weight = weights(p_value, self.config.drift, self.config.cap)
+        return len(openings(times_us, weight.tolist(), self.open_level, self.config))
 
 
 class Trial:
